@@ -1,0 +1,7 @@
+"""The app of the health checks."""
+
+from django.apps import AppConfig
+
+
+class HealthConfig(AppConfig):
+    name = "skincare.health"

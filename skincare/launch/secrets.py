@@ -1,0 +1,42 @@
+"""Makes the secrets of one checkout once, and keeps them where only its owner can read them."""
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+from pathlib import Path
+
+from skincare.launch.places import make_private
+
+
+def _fresh() -> dict[str, str]:
+    def key() -> str:
+        return base64.b64encode(secrets.token_bytes(32)).decode()
+
+    return {
+        "DJANGO_SECRET_KEY": secrets.token_urlsafe(64),
+        "SKINCARE_MASTER_KEYS": f"local-1:{key()}",
+        "SKINCARE_INDEX_KEY": key(),
+    }
+
+
+def keep(folder: Path) -> dict[str, str]:
+    """The secrets in `folder`, made on the first call; twenty processes that start at once get the same ones.
+
+    They are written to a new file first and renamed, so that a crash leaves either none or all of them: half a set
+    would make every sealed record unreadable.
+    """
+    make_private(folder)
+    path = folder / "secrets.json"
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            fresh = folder / "secrets.json.new"
+            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump(_fresh(), file, indent=2)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.rename(path)
+    kept: dict[str, str] = json.loads(path.read_text())
+    return kept

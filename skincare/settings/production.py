@@ -1,0 +1,47 @@
+"""A deployment: every server, key and host is told by the environment, and a missing one stops the start by name."""
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+
+from skincare.settings import environment, logs
+from skincare.settings.base import *  # noqa: F403
+from skincare.settings.base import BUCKET, broker, postgres
+
+DEBUG = False
+ALLOWED_HOSTS = environment.required("ALLOWED_HOSTS", "the host names served, separated by commas").split(",")
+CSRF_TRUSTED_ORIGINS = environment.items("CSRF_TRUSTED_ORIGINS")
+
+SECRET_KEY = environment.required("DJANGO_SECRET_KEY", "a random text of at least 50 characters")
+SKINCARE_MASTER_KEYS = environment.named_keys(
+    "SKINCARE_MASTER_KEYS",
+    environment.required("SKINCARE_MASTER_KEYS", "id:base64key,id2:base64key with keys of 32 bytes, current first"),
+)
+SKINCARE_INDEX_KEY = environment.key(
+    "SKINCARE_INDEX_KEY", environment.required("SKINCARE_INDEX_KEY", "32 random bytes in base64")
+)
+
+DATABASES = {
+    "default": postgres(
+        environment.required("DATABASE_URL", "PostgreSQL 15 or newer, postgresql://user:password@host/db")
+    )
+}
+REDIS_URL = environment.required("REDIS_URL", "Redis or Valkey, redis://host:6379/0 or rediss://…")
+CELERY_BROKER_URL = broker(REDIS_URL)
+
+if not BUCKET and not environment.text("MEDIA_ROOT"):
+    raise ImproperlyConfigured(
+        "Set the environment variable AWS_STORAGE_BUCKET_NAME (S3) or MEDIA_ROOT (a folder on a lasting disk): "
+        "that is where photographs are kept, sealed."
+    )
+
+SECURE_SSL_REDIRECT = True
+# A load balancer asks for these without TLS, from inside.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = True
+CSRF_COOKIE_SECURE = True
+
+LOGGING = logs.dictionary(structlog.processors.JSONRenderer())
