@@ -445,6 +445,8 @@ class Servers:
                     else:
                         with ThreadPoolExecutor() as pool:
                             list(pool.map(lambda server: server.stop(), self.members))
+                        if not (sockets := places.socket_folder(self.var)).is_relative_to(self.var.resolve()):
+                            shutil.rmtree(sockets, ignore_errors=True)
 
     @contextmanager
     def _gate(self) -> Iterator[None]:

@@ -68,6 +68,8 @@ TEMPLATES = [
 # --- People -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 KNOX_TOKEN_MODEL = "accounts.ApiToken"
+# knox's own migrations make its token table even where another model takes its place.
+MIGRATION_MODULES = {"knox": None}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -105,6 +107,30 @@ def broker(redis_url: str) -> str:
 
 
 INFERENCE_WORKERS = environment.integer("SKINCARE_INFERENCE_WORKERS", 1, minimum=1)
+
+# --- Queue: the database remembers, the broker only rings (diagnosis/services/analysis_queue.py) ---------------------
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {"diagnosis.read_waiting_cases": {"queue": "inference"}}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A worker that hangs is stopped before its lease ends, so that nobody else reads the same case meanwhile.
+ANALYSIS_LEASE_SECONDS = environment.integer("SKINCARE_LEASE_SECONDS", 30, minimum=1)
+CELERY_TASK_SOFT_TIME_LIMIT = 20
+CELERY_TASK_TIME_LIMIT = 25
+CELERY_BEAT_SCHEDULE = {"sweep analyses": {"task": "diagnosis.sweep_analyses", "schedule": 5.0}}
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
+
+# --- Network ------------------------------------------------------------------------------------------------------
+# "litert" on a CPU, "compiled" (a Keras function, in batches) where there is a GPU.
+INFERENCE_BACKEND = environment.text("SKINCARE_INFERENCE_BACKEND") or (
+    "compiled" if Path("/dev/nvidia0").exists() else "litert"
+)
+INFERENCE_THREADS = environment.integer("SKINCARE_INFERENCE_THREADS", 1, minimum=1)
+# Rows that a worker claims at once: full batches for a GPU, a commit's worth for a CPU.
+ANALYSIS_BATCH = environment.integer("SKINCARE_ANALYSIS_BATCH", 64 if INFERENCE_BACKEND == "compiled" else 16, minimum=1)
 
 # --- Files --------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"

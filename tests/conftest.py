@@ -1,0 +1,80 @@
+"""Starts one PostgreSQL and one Valkey for the whole session, and lets no needed test be skipped quietly."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connection
+
+from skincare.launch import places
+from skincare.launch.servers import Servers
+
+NO_SKIPS = any(os.environ.get(name, "").lower() in {"1", "true"} for name in ("CI", "SKINCARE_NO_SKIPS"))
+_servers = ExitStack()
+
+
+def _is_first_process() -> bool:
+    return os.environ["SKINCARE_TEST_MAIN"] == str(os.getpid())
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if _is_first_process() and not session.config.option.collectonly:
+        _servers.enter_context(replace(Servers.wanted(Path(settings.VAR)), durable=False).borrowed())
+
+
+def pytest_sessionfinish() -> None:
+    if _is_first_process():
+        _servers.close()
+        shutil.rmtree(settings.VAR, ignore_errors=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Where nothing may be skipped (CI=true or SKINCARE_NO_SKIPS=1), a skip is a failure that gives its reason."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"Skipped, and nothing may be skipped here: {report.longrepr}"
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if NO_SKIPS and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"Skipped, and nothing may be skipped here: {report.longrepr}"
+
+
+@pytest.fixture
+def broker() -> Iterator[redis.Redis]:
+    """The session's real Valkey, empty before and after the test."""
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture
+def process_environment(transactional_db: None) -> dict[str, str]:
+    """The environment in which another process (a worker, a command) sees this test's database, broker and files.
+
+    What the test has committed is what that process reads: the database is emptied after the test instead of rolled
+    back.
+    """
+    address = urlsplit(os.environ.get("DATABASE_URL", "").strip() or places.database_url(settings.VAR))
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SKINCARE_TEST_"))},
+        "DJANGO_SETTINGS_MODULE": "skincare.settings.local",
+        "DATABASE_URL": address._replace(path=f"/{connection.settings_dict['NAME']}").geturl(),
+        "REDIS_URL": settings.REDIS_URL,
+        "SKINCARE_VAR": str(settings.VAR),
+        "MEDIA_ROOT": settings.MEDIA_ROOT,
+        "PYTHONPATH": str(settings.BASE_DIR),
+    }
