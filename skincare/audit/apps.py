@@ -1,0 +1,8 @@
+"""The append-only record of who did what with whose data."""
+
+from django.apps import AppConfig
+
+
+class AuditConfig(AppConfig):
+    name = "skincare.audit"
+    label = "audit"

@@ -1,0 +1,11 @@
+"""Celery: the bell that wakes the workers, and the clock that sweeps. See ``diagnosis.services.analysis_queue``."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincare.settings.local")
+
+app = Celery("skincare")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
