@@ -130,7 +130,9 @@ INFERENCE_BACKEND = environment.text("SKINCARE_INFERENCE_BACKEND") or (
 )
 INFERENCE_THREADS = environment.integer("SKINCARE_INFERENCE_THREADS", 1, minimum=1)
 # Rows that a worker claims at once: full batches for a GPU, a commit's worth for a CPU.
-ANALYSIS_BATCH = environment.integer("SKINCARE_ANALYSIS_BATCH", 64 if INFERENCE_BACKEND == "compiled" else 16, minimum=1)
+ANALYSIS_BATCH = environment.integer(
+    "SKINCARE_ANALYSIS_BATCH", 64 if INFERENCE_BACKEND == "compiled" else 16, minimum=1
+)
 
 # --- Files --------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"

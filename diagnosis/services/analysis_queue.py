@@ -1,0 +1,270 @@
+"""The queue of analyses: rows that wait are claimed under a lease, answered under that lease, returned or failed.
+
+The database remembers, the broker only rings. Nothing here trusts a message to arrive, to arrive once, or in order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from diagnosis.models import Analysis, AnalysisState, Case, ConsentScope
+from diagnosis.services.bell import ring_for_inference, ring_for_inference_on_commit
+from diagnosis.services.consents import consent_in_force, lock_patient
+from diagnosis.services.errors import Conflict
+from skincare.accounts.models import User
+from skincare.audit.models import AuditEvent
+from skincare.audit.record import record
+
+#: What waits longer than this was not heard of by any worker.
+OVERDUE_SECONDS: Final = 3
+#: One that came back waits 2, 4, 8… seconds, but no longer than this.
+LONGEST_PAUSE_SECONDS: Final = 300
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why an analysis came back: how often it is tried before it fails, and what a person is told then."""
+
+    attempts: int
+    text: str
+
+
+#: What lies with the case is tried three times; what lies with the surroundings has some twenty minutes to pass.
+FAULTS: Final = {
+    "worker_lost": Fault(3, "The program that read the photographs stopped each time it tried."),
+    "reading_failed": Fault(3, "The network could not read the photographs."),
+    "photograph_damaged": Fault(3, "A stored photograph is damaged and cannot be opened."),
+    "store_unavailable": Fault(10, "The stored photographs could not be fetched."),
+    "network_unavailable": Fault(10, "The network could not be loaded."),
+}
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's right to answer certain analyses until it ends."""
+
+    token: UUID
+    analyses: Sequence[Analysis]
+
+
+@transaction.atomic
+def claim(*, limit: int) -> Lease | None:
+    """Take up to ``limit`` waiting analyses, the longest waiting first, or nothing.
+
+    One that was claimed before and came back is taken alone, so that a case that kills its worker takes no other
+    case with it. Rows that another worker is just claiming are passed over, never waited for.
+    """
+    waiting = Analysis.objects.waiting().select_for_update(skip_locked=True, of=("self",))
+    head = list(waiting[:1])
+    if not head:
+        return None
+    if head[0].attempts == 0 and limit > 1:
+        rows = list(waiting.filter(attempts=0)[:limit])
+    else:
+        rows = head
+    token = uuid4()
+    until = timezone.now() + timedelta(seconds=settings.ANALYSIS_LEASE_SECONDS)
+    ids = [row.pk for row in rows]
+    Analysis.objects.filter(pk__in=ids).update(
+        state=AnalysisState.RUNNING, lease_token=token, lease_until=until, attempts=F("attempts") + 1
+    )
+    claimed = (
+        Analysis.objects.filter(pk__in=ids)
+        .select_related("case__patient__data_key_row")
+        .prefetch_related("case__images")
+        .order_by("waiting_since", "id")
+    )
+    return Lease(token, list(claimed))
+
+
+#: Columns that an answer fills, with their PostgreSQL types.
+_ANSWER_COLUMNS: Final = {
+    "state": "varchar",
+    "reason": "varchar",
+    "reason_text": "varchar",
+    "model_version_id": "uuid",
+    "probabilities": "float8[]",
+    "predicted": "varchar",
+    "malignancy_risk": "float8",
+    "recommendation": "varchar",
+    "decided_by": "varchar",
+    "notices": "varchar[]",
+    "deciding_position": "int2",
+    "readings": "jsonb",
+    "conditions": "jsonb",
+    "timings": "jsonb",
+    "sealed_map": "bytea",
+    "sealed_embedding": "bytea",
+}
+
+
+@transaction.atomic
+def answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
+    """Write answers (or abstentions or failures) under the lease that is still one's own.
+
+    Args:
+        answered: of the lease's analyses, filled in and in a final state.
+
+    Returns:
+        Ids of those that were written. The others were withdrawn, or the lease had ended and another worker has them.
+    """
+    if not answered:
+        return set()
+    fields = {name: Analysis._meta.get_field(name.removesuffix("_id")) for name in _ANSWER_COLUMNS}
+    row = ", ".join(["%s::uuid", *(f"%s::{kind}" for kind in _ANSWER_COLUMNS.values())])
+    parameters: list[object] = []
+    for analysis in answered:
+        parameters.append(analysis.pk)
+        for name, field in fields.items():
+            parameters.append(field.get_db_prep_save(getattr(analysis, name), connection))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE diagnosis_analysis AS a
+            SET {", ".join(f"{name} = v.{name}" for name in _ANSWER_COLUMNS)},
+                finished_at = clock_timestamp(), lease_token = NULL, lease_until = NULL
+            FROM (VALUES {", ".join([f"({row})"] * len(answered))}) AS v(id, {", ".join(_ANSWER_COLUMNS)})
+            WHERE a.id = v.id AND a.state = 'running' AND a.lease_token = %s
+            RETURNING a.id
+            """,
+            [*parameters, lease.token],
+        )
+        written = {row[0] for row in cursor.fetchall()}
+    AuditEvent.objects.bulk_create(
+        AuditEvent(
+            action=f"analysis.{analysis.state}",
+            organisation_id=analysis.case.organisation_id,
+            patient_id=analysis.case.patient_id,
+            object_type="analysis",
+            object_id=str(analysis.pk),
+            details={"model_version": str(analysis.model_version_id), "attempt": analysis.attempts},
+        )
+        for analysis in answered
+        if analysis.pk in written
+    )
+    return written
+
+
+@transaction.atomic
+def give_back(lease: Lease, analyses: Sequence[Analysis], *, fault: str) -> None:
+    """Return analyses that could not be read for a passing reason; they wait again or, used up, fail.
+
+    Args:
+        fault: what went wrong, one of ``FAULTS``.
+    """
+    held = Analysis.objects.filter(
+        pk__in=[analysis.pk for analysis in analyses], state=AnalysisState.RUNNING, lease_token=lease.token
+    )
+    _return_or_fail(list(held.select_for_update(of=("self",)).select_related("case")), fault=fault)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found: rows returned to the queue, rows failed, and rows waiting unheard."""
+
+    returned: int
+    failed: int
+    overdue: int
+
+
+def sweep() -> Swept:
+    """Return what dead workers held, fail what has used up its attempts, ring for what waits unheard.
+
+    Any number of sweeps may run at once: a row is handled by the one that locks it first.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        expired = list(
+            Analysis.objects.filter(state=AnalysisState.RUNNING, lease_until__lt=now)
+            .select_for_update(skip_locked=True, of=("self",))
+            .select_related("case")[:1000]
+        )
+        failed = _return_or_fail(expired, fault="worker_lost")
+    overdue = Analysis.objects.filter(
+        state=AnalysisState.WAITING, not_before__lt=now - timedelta(seconds=OVERDUE_SECONDS)
+    ).count()
+    if overdue:
+        ring_for_inference()
+    return Swept(returned=len(expired) - failed, failed=failed, overdue=overdue)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long an analysis rests that came back after that many attempts."""
+    return timedelta(seconds=min(2**attempts, LONGEST_PAUSE_SECONDS))
+
+
+def _return_or_fail(analyses: Sequence[Analysis], *, fault: str) -> int:
+    failed = 0
+    now = timezone.now()
+    for analysis in analyses:
+        analysis.lease_token = analysis.lease_until = None
+        if analysis.attempts >= FAULTS[fault].attempts:
+            failed += 1
+            analysis.state = AnalysisState.FAILED
+            analysis.reason = fault
+            analysis.reason_text = f"{FAULTS[fault].text} Tried {analysis.attempts} times. Needs human review."
+            analysis.finished_at = now
+            action = "analysis.failed"
+        else:
+            analysis.state = AnalysisState.WAITING
+            analysis.not_before = now + pause_after(analysis.attempts)
+            action = "analysis.returned"
+        analysis.save(
+            update_fields=["state", "reason", "reason_text", "finished_at", "not_before", "lease_token", "lease_until"]
+        )
+        record(
+            action,
+            analysis,
+            actor=None,
+            patient_id=analysis.case.patient_id,
+            organisation_id=analysis.case.organisation_id,
+            details={"fault": fault, "attempt": analysis.attempts},
+        )
+    return failed
+
+
+@transaction.atomic
+def retry(*, user: User, case: Case) -> Analysis:
+    """Ask for an analysis again: of a case that failed, or of one whose patient has consented since.
+
+    Raises:
+        Conflict: the analysis is under way or has an answer, or there is no consent to it.
+    """
+    patient = lock_patient(case.patient_id)
+    analysis = Analysis.objects.select_for_update(of=("self",)).get(case=case)
+    if analysis.state not in (AnalysisState.FAILED, AnalysisState.NOT_REQUESTED):
+        raise Conflict(
+            "not_to_be_retried",
+            f"the analysis is {analysis.state}; only one that failed or was not requested can be asked for again",
+        )
+    if patient.erased:
+        raise Conflict("patient_erased", "the patient was erased; the photographs cannot be read any more")
+    if consent_in_force(patient, ConsentScope.ANALYSIS) is None:
+        raise Conflict(
+            "no_consent",
+            "the patient's consent to analysis is not in force; record it first (patients/{id}/consents/)",
+        )
+    before = analysis.state
+    analysis.state = AnalysisState.WAITING
+    analysis.waiting_since = analysis.not_before = timezone.now()
+    analysis.attempts = 0
+    analysis.reason = analysis.reason_text = ""
+    analysis.finished_at = None
+    analysis.save()
+    record(
+        "analysis.retried",
+        analysis,
+        actor=user,
+        patient_id=patient.pk,
+        organisation_id=patient.organisation_id,
+        details={"was": str(before)},
+    )
+    ring_for_inference_on_commit()
+    return analysis

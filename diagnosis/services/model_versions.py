@@ -1,0 +1,67 @@
+"""Which version of the network serves, and how a version comes into the register."""
+
+from pathlib import Path
+from typing import Final
+
+from django.db import transaction
+from django.utils import timezone
+
+from diagnosis.classifier import shipped
+from diagnosis.classifier.bundle import Bundle
+from diagnosis.models import ModelVersion, VersionState
+from skincare.audit.record import record
+
+#: Bundles that ship with the project, one folder each, named as the version.
+BUNDLES: Final = Path(__file__).resolve().parent.parent / "classifier" / "bundles"
+
+
+class NoVersionServes(LookupError):
+    """No version of the network has been released."""
+
+
+def champion() -> ModelVersion:
+    """The version in service.
+
+    Raises:
+        NoVersionServes: none was released; ``manage.py register_shipped_model`` registers the one that ships.
+    """
+    version = ModelVersion.objects.filter(state=VersionState.CHAMPION).first()
+    if version is None:
+        raise NoVersionServes("no version of the network is in service; run: python manage.py register_shipped_model")
+    return version
+
+
+def open_bundle(version: ModelVersion) -> Bundle:
+    """The files of a version, after their digests were checked.
+
+    Raises:
+        BundleRefused: a file is missing or differs from what was pinned at release.
+    """
+    return Bundle.open(BUNDLES / version.name, version.manifest_sha256)
+
+
+@transaction.atomic
+def register_shipped() -> ModelVersion:
+    """Put the bundle that ships with the project into the register, and into service where nothing else serves.
+
+    Its manifest's digest is pinned in the source, which stands for the two people's release (DESIGN: invariant 8).
+    """
+    known = ModelVersion.objects.select_for_update().filter(name=shipped.SHIPPED_BUNDLE).first()
+    bundle = Bundle.open(BUNDLES / shipped.SHIPPED_BUNDLE, shipped.SHIPPED_MANIFEST_SHA256)
+    if known is not None:
+        if known.manifest_sha256 != shipped.SHIPPED_MANIFEST_SHA256:
+            raise ValueError(
+                f"version {known.name} is registered with another manifest than the one shipped; "
+                "a changed bundle needs a new name"
+            )
+        return known
+    serving = ModelVersion.objects.filter(state=VersionState.CHAMPION).exists()
+    version = ModelVersion.objects.create(
+        name=bundle.name,
+        state=VersionState.CHALLENGER if serving else VersionState.CHAMPION,
+        manifest_sha256=shipped.SHIPPED_MANIFEST_SHA256,
+        manifest=bundle.manifest,
+        released_at=None if serving else timezone.now(),
+    )
+    record("model_version.registered", version, actor=None, details={"state": str(version.state)})
+    return version
