@@ -6,4 +6,5 @@ from skincare.health import views
 
 urlpatterns = [
     path("healthz", views.alive, name="alive"),
+    path("readyz", views.ready, name="ready"),
 ]

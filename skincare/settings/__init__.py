@@ -1,1 +1,1 @@
-"""Settings: `base` holds what is always so, `local` adds servers and secrets at hand, `production` insists on being told."""
+"""`base` holds what is always so, `local` adds servers and secrets at hand, `production` insists on being told."""

@@ -37,6 +37,14 @@ def integer(name: str, default: int, minimum: int = 0) -> int:
     return int(value)
 
 
+def one_of(name: str, choices: tuple[str, ...]) -> str:
+    """One of `choices`, of which the first is the default."""
+    value = text(name, choices[0])
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value}: one of {', '.join(choices)} is needed.")
+    return value
+
+
 def flag(name: str) -> bool:
     """True for 1, true, yes and on, in any case."""
     return text(name).lower() in {"1", "true", "yes", "on"}

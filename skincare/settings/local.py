@@ -1,4 +1,4 @@
-"""One machine: servers and secrets at hand under the ignored folder `var`, each replaced by its environment variable."""
+"""One machine: servers and secrets at hand in the ignored folder `var`, each replaced by its environment variable."""
 
 import structlog
 
