@@ -6,7 +6,7 @@ The database remembers, the broker only rings. Nothing here trusts a message to 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -65,10 +65,7 @@ def claim(*, limit: int) -> Lease | None:
     head = list(waiting[:1])
     if not head:
         return None
-    if head[0].attempts == 0 and limit > 1:
-        rows = list(waiting.filter(attempts=0)[:limit])
-    else:
-        rows = head
+    rows = list(waiting.filter(attempts=0)[:limit]) if head[0].attempts == 0 else head
     token = uuid4()
     until = timezone.now() + timedelta(seconds=settings.ANALYSIS_LEASE_SECONDS)
     ids = [row.pk for row in rows]
@@ -117,13 +114,13 @@ def answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
     """
     if not answered:
         return set()
-    fields = {name: Analysis._meta.get_field(name.removesuffix("_id")) for name in _ANSWER_COLUMNS}
+    fields = {field.attname: field for field in Analysis._meta.concrete_fields}
     row = ", ".join(["%s::uuid", *(f"%s::{kind}" for kind in _ANSWER_COLUMNS.values())])
-    parameters: list[object] = []
+    parameters: list[Any] = []
     for analysis in answered:
         parameters.append(analysis.pk)
-        for name, field in fields.items():
-            parameters.append(field.get_db_prep_save(getattr(analysis, name), connection))
+        for name in _ANSWER_COLUMNS:
+            parameters.append(fields[name].get_db_prep_save(getattr(analysis, name), connection))
     with connection.cursor() as cursor:
         cursor.execute(
             f"""

@@ -123,7 +123,7 @@ class ApiToken(AbstractAuthToken):
     name = models.CharField(max_length=100, default="unnamed")
     scopes = ArrayField(models.CharField(max_length=10, choices=TokenScope), default=list)
 
-    objects: ClassVar = AuthTokenManager()  # type: ignore[assignment]
+    objects: ClassVar = AuthTokenManager()
 
     class Meta:
         constraints: ClassVar = [
