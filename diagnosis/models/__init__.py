@@ -3,7 +3,7 @@
 from diagnosis.models.analyses import Analysis, AnalysisState
 from diagnosis.models.cases import Case, CaseImage, CaseState, ImageKind, Suspicion
 from diagnosis.models.consents import ConsentChange, ConsentEvent, ConsentPolicy, ConsentScope, EvidenceMethod
-from diagnosis.models.patients import AnatomicalSite, DataKey, Lesion, Patient, Sex
+from diagnosis.models.patients import AnatomicalSite, DataKey, FitzpatrickSkinType, Lesion, Patient, Sex
 from diagnosis.models.versions import ModelVersion, VersionState
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ConsentScope",
     "DataKey",
     "EvidenceMethod",
+    "FitzpatrickSkinType",
     "ImageKind",
     "Lesion",
     "ModelVersion",

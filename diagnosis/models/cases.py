@@ -9,7 +9,14 @@ from django.db import models
 from django.db.models import Q
 
 from diagnosis.classifier.taxonomy import CLASSES, NAMES
-from diagnosis.models.patients import AnatomicalSite, Lesion, Patient, Sex, organisations_of_clinician
+from diagnosis.models.patients import (
+    AnatomicalSite,
+    FitzpatrickSkinType,
+    Lesion,
+    Patient,
+    Sex,
+    organisations_of_clinician,
+)
 from diagnosis.models.sealed import SealedText
 from skincare.accounts.models import Organisation, User
 
@@ -101,7 +108,7 @@ class Case(models.Model):
     age_approx = models.PositiveSmallIntegerField(null=True, validators=[MaxValueValidator(85)])
     sex = models.CharField(max_length=10, choices=Sex, blank=True)
     anatom_site_general = models.CharField(max_length=20, choices=AnatomicalSite)
-    fitzpatrick_skin_type = models.PositiveSmallIntegerField(null=True)
+    fitzpatrick_skin_type = models.CharField(max_length=3, choices=FitzpatrickSkinType, blank=True)
 
     change_in_size = _seven_point_item(2, "Change in size")
     irregular_shape = _seven_point_item(2, "Irregular shape")

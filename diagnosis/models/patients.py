@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import ClassVar, Self
 from uuid import UUID, uuid4
 
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -48,6 +47,17 @@ class Sex(models.TextChoices):
     MALE = "male", "Male"
 
 
+class FitzpatrickSkinType(models.TextChoices):
+    """How skin answers to sun, from I (always burns) to VI (never burns), as the ISIC dictionary writes it."""
+
+    I = "I", "I"  # noqa: E741 (a Roman numeral)
+    II = "II", "II"
+    III = "III", "III"
+    IV = "IV", "IV"
+    V = "V", "V"
+    VI = "VI", "VI"
+
+
 def organisations_of_clinician(user: User) -> models.QuerySet[Organisation]:
     """Where the user works as a clinician: whose patients they may see and treat."""
     return Organisation.objects.filter(memberships__user=user, memberships__role=Role.CLINICIAN)
@@ -81,9 +91,7 @@ class Patient(models.Model):
     sealed_name = models.BinaryField(null=True)
     sealed_birth_date = models.BinaryField(null=True)
     sex = models.CharField(max_length=10, choices=Sex, blank=True)
-    fitzpatrick_skin_type = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(6)]
-    )
+    fitzpatrick_skin_type = models.CharField(max_length=3, choices=FitzpatrickSkinType, blank=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -102,8 +110,8 @@ class Patient(models.Model):
             models.UniqueConstraint(fields=["id", "organisation"], name="patient_and_organisation"),
             models.CheckConstraint(condition=Q(sex__in=["", *Sex.values]), name="patient_sex_is_known"),
             models.CheckConstraint(
-                condition=Q(fitzpatrick_skin_type__isnull=True) | Q(fitzpatrick_skin_type__range=(1, 6)),
-                name="patient_skin_type_is_1_to_6",
+                condition=Q(fitzpatrick_skin_type__in=["", *FitzpatrickSkinType.values]),
+                name="patient_skin_type_is_known",
             ),
         ]
 
@@ -186,6 +194,3 @@ class Lesion(models.Model):
     def data_key(self) -> bytes:
         """The patient's data key; see ``Patient.data_key``."""
         return self.patient.data_key()
-
-
-__all__ = ["AnatomicalSite", "DataKey", "Lesion", "Patient", "PatientErased", "Sex", "organisations_of_clinician"]

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from diagnosis.models import AnatomicalSite, DataKey, Lesion, Patient, Sex
+from diagnosis.models import AnatomicalSite, DataKey, FitzpatrickSkinType, Lesion, Patient, Sex
 from diagnosis.services.errors import Conflict, Refusal
 from skincare.accounts.models import Organisation, User
 from skincare.audit.record import record
@@ -26,7 +26,7 @@ class NewPatient:
     name: str = ""
     birth_date: date | None = None
     sex: Sex | str = ""
-    fitzpatrick_skin_type: int | None = None
+    fitzpatrick_skin_type: FitzpatrickSkinType | str = ""
     id: UUID = field(default_factory=uuid4)
 
 

@@ -151,12 +151,15 @@ def _forward_together(
 
 
 def clinical_picture(case: Case) -> ClinicalPicture:
-    """What the clinical rule looks at."""
+    """What the rules look at, apart from the photographs."""
     return ClinicalPicture(
         checklist_score=case.checklist_score,
         bleeding=case.bleeding,
         growth=case.growth,
         clinician_suspects=case.suspicion == Suspicion.MALIGNANT,
+        age=case.age_approx,
+        fitzpatrick_skin_type=case.fitzpatrick_skin_type or None,
+        anatom_site_general=case.anatom_site_general,
     )
 
 

@@ -81,6 +81,9 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 
+# Whether `manage.py load_demo` may add its log-ins; never where there are real patients.
+DEMO_ALLOWED = False
+
 # --- Language and time --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

@@ -8,6 +8,7 @@ from skincare.settings.base import *  # noqa: F403
 from skincare.settings.base import STORAGES, VAR, broker, postgres
 
 DEBUG = environment.flag("SKINCARE_DEBUG")
+DEMO_ALLOWED = True
 ALLOWED_HOSTS = environment.items("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 CSRF_TRUSTED_ORIGINS = environment.items("CSRF_TRUSTED_ORIGINS")
 

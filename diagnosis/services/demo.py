@@ -1,0 +1,170 @@
+"""A clinic to try things with: invented people, real dermoscopic photographs of HAM10000."""
+
+import csv
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid5
+
+from django.utils import timezone
+
+from diagnosis.models import (
+    AnatomicalSite,
+    Case,
+    ConsentChange,
+    ConsentPolicy,
+    ConsentScope,
+    EvidenceMethod,
+    FitzpatrickSkinType,
+    ImageKind,
+    Sex,
+    Suspicion,
+)
+from diagnosis.services.consents import ConsentStatement
+from diagnosis.services.patients import NewLesion, NewPatient
+from diagnosis.services.submission import ClinicalData, NewCase, NewImage, digest_of, submit_case
+from skincare.accounts.models import Membership, Organisation, Role, User
+
+#: Photographs with their attribution and licence, and ``labels.csv`` beside them.
+PHOTOGRAPHS: Final = Path(__file__).resolve().parent.parent / "demo"
+
+#: Ids of the demo are derived from this, so that loading it again finds what is there.
+_NAMESPACE: Final = UUID("6f0d6ad4-3f0b-4f6e-9a53-7d0d6c1f4a10")
+
+POLICY_VERSION: Final = "2026-11"
+POLICY_TITLE: Final = "Photographs of your skin"
+POLICY_TEXT: Final = """\
+Your clinician would like to photograph a spot on your skin. You decide, separately, about three things:
+
+1. Analysis. A computer program looks at the photographs and tells your clinician what the spot may be. It can be \
+wrong. It does not decide anything: the diagnosis is always made by a doctor.
+2. Teledermatology. The photographs and what you told your clinician are sent to skin specialists, who answer your \
+clinician.
+3. Research. The photographs, without your name, help to improve the program and to study skin diseases.
+
+The photographs are stored encrypted. You may say no to any of these, and you may change your mind at any time, \
+without giving a reason and without any disadvantage for your treatment. From then on the photographs are no longer \
+used for that purpose.
+"""
+
+
+@dataclass(frozen=True)
+class DemoPerson:
+    """Somebody who can log in to the demo."""
+
+    email: str
+    first_name: str
+    last_name: str
+    role: Role | None
+
+
+CLINIC_NAME: Final = "Riverside Surgery (demo)"
+SERVICE_NAME: Final = "Skin Clinic at the Park (demo)"
+CLINICIAN: Final = DemoPerson("clinician@demo.example", "Nadia", "Haddad", Role.CLINICIAN)
+ADMINISTRATOR: Final = DemoPerson("administrator@demo.example", "Tom", "Okafor", Role.ADMINISTRATOR)
+DERMATOLOGIST: Final = DemoPerson("dermatologist@demo.example", "Ingrid", "Solberg", Role.DERMATOLOGIST)
+STEWARD: Final = DemoPerson("steward@demo.example", "Mei", "Tanaka", None)
+OPERATOR: Final = DemoPerson("operator@demo.example", "Sam", "Iyer", None)
+
+#: Name, birth year, sex, skin type, for the invented patients; one photograph each.
+_PATIENTS: Final = (
+    ("Ruth Almeida", 1948, Sex.FEMALE, FitzpatrickSkinType.II),
+    ("George Whitcombe", 1955, Sex.MALE, FitzpatrickSkinType.II),
+    ("Leila Mansour", 1979, Sex.FEMALE, FitzpatrickSkinType.IV),
+    ("Piotr Zielinski", 1962, Sex.MALE, FitzpatrickSkinType.III),
+    ("Hannah Vogt", 1990, Sex.FEMALE, FitzpatrickSkinType.I),
+    ("Samuel Adeyemi", 1984, Sex.MALE, FitzpatrickSkinType.V),
+)
+
+
+def ensure_policy() -> ConsentPolicy:
+    """The demo's consent text, published once."""
+    policy, _ = ConsentPolicy.objects.get_or_create(
+        version=POLICY_VERSION, language="en", defaults={"title": POLICY_TITLE, "text": POLICY_TEXT}
+    )
+    return policy
+
+
+def ensure_people(password: str) -> None:
+    """The demo's organisations and log-ins; the password of existing ones is set to the given one."""
+    clinic, _ = Organisation.objects.get_or_create(name=CLINIC_NAME, defaults={"kind": Organisation.Kind.CLINIC})
+    service, _ = Organisation.objects.get_or_create(
+        name=SERVICE_NAME, defaults={"kind": Organisation.Kind.DERMATOLOGY_SERVICE}
+    )
+    for person, organisation in (
+        (CLINICIAN, clinic),
+        (ADMINISTRATOR, clinic),
+        (DERMATOLOGIST, service),
+        (STEWARD, None),
+        (OPERATOR, None),
+    ):
+        user = User.objects.filter(email=person.email).first() or User.objects.create_user(
+            person.email,
+            first_name=person.first_name,
+            last_name=person.last_name,
+            is_model_steward=person is STEWARD,
+            is_staff=person is OPERATOR,
+            is_superuser=person is OPERATOR,
+        )
+        if not user.check_password(password):
+            user.set_password(password)
+            user.save(update_fields=["password"])
+        if organisation is not None and person.role is not None:
+            Membership.objects.get_or_create(user=user, organisation=organisation, role=person.role)
+
+
+def ensure_cases() -> int:
+    """Submit the demo's cases, as the clinician would; those that are there already stay. Returns how many are new."""
+    clinician = User.objects.get(email=CLINICIAN.email)
+    clinic = Organisation.objects.get(name=CLINIC_NAME)
+    policy = ensure_policy()
+    with (PHOTOGRAPHS / "labels.csv").open(newline="") as file:
+        photographs = list(csv.DictReader(file))
+    new_cases = 0
+    for number, ((name, year, sex, skin_type), photograph) in enumerate(
+        zip(_PATIENTS, photographs, strict=False), start=1
+    ):
+        case_id = uuid5(_NAMESPACE, f"case {number}")
+        if Case.objects.filter(pk=case_id).exists():
+            continue
+        now = timezone.now()
+        upload = (PHOTOGRAPHS / photograph["file"]).read_bytes()
+        images = [NewImage(ImageKind.DERMOSCOPIC, upload)]
+        new = NewCase(
+            id=case_id,
+            patient=NewPatient(
+                id=uuid5(_NAMESPACE, f"patient {number}"),
+                record_number=f"DEMO-{number:04}",
+                name=name,
+                birth_date=date(year, 1 + number, 10 + number),
+                sex=sex,
+                fitzpatrick_skin_type=skin_type,
+            ),
+            lesion=NewLesion(
+                id=uuid5(_NAMESPACE, f"lesion {number}"),
+                anatom_site_general=AnatomicalSite(photograph["anatom_site_general"]),
+            ),
+            consents=[
+                ConsentStatement(
+                    policy=policy,
+                    scope=scope,
+                    change=ConsentChange.GRANTED,
+                    captured_at=now - timedelta(minutes=2),
+                    method=EvidenceMethod.PAPER,
+                )
+                for scope in (ConsentScope.ANALYSIS, ConsentScope.TELEDERMATOLOGY)
+            ],
+            images=images,
+            clinical=ClinicalData(
+                suspicion=Suspicion.UNSURE,
+                checklist={"change_in_size": number % 2 == 0, "irregular_colour": number % 3 == 0},
+                note="Invented patient of the demonstration.",
+            ),
+            seen_at=now - timedelta(minutes=1),
+        )
+        submit_case(
+            user=clinician, organisation=clinic, new=new, digest=digest_of({"demo": number, "id": str(case_id)}, images)
+        )
+        new_cases += 1
+    return new_cases
