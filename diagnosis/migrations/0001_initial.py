@@ -447,6 +447,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("malignancy_risk", models.FloatField(null=True)),
+                ("network_level", models.CharField(blank=True, max_length=20)),
                 ("recommendation", models.CharField(blank=True, max_length=20)),
                 ("decided_by", models.CharField(blank=True, max_length=20)),
                 (

@@ -55,6 +55,8 @@ class Analysis(models.Model):
     probabilities = ArrayField(models.FloatField(), size=len(CLASSES), null=True)
     predicted = models.CharField(max_length=5, choices=[(code, code) for code in CLASSES], blank=True)
     malignancy_risk = models.FloatField(null=True)
+    #: What the network by itself asks for; empty where it may not say so (see ``recommendation.conclude``).
+    network_level = models.CharField(max_length=20, blank=True)
     recommendation = models.CharField(max_length=20, blank=True)
     decided_by = models.CharField(max_length=20, blank=True)
     notices = ArrayField(models.CharField(max_length=60), default=list)

@@ -90,6 +90,7 @@ _ANSWER_COLUMNS: Final = {
     "probabilities": "float8[]",
     "predicted": "varchar",
     "malignancy_risk": "float8",
+    "network_level": "varchar",
     "recommendation": "varchar",
     "decided_by": "varchar",
     "notices": "varchar[]",

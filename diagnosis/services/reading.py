@@ -13,7 +13,7 @@ from django.conf import settings
 from diagnosis.classifier.bundle import BundleRefused
 from diagnosis.classifier.network import Network, Reading
 from diagnosis.classifier.quality import Quality
-from diagnosis.classifier.recommendation import ClinicalPicture, ReadImage, conclude
+from diagnosis.classifier.recommendation import AbstentionReason, ClinicalPicture, Kind, ReadImage, conclude
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import decode_view
 from diagnosis.models import Analysis, AnalysisState, Case, CaseImage, ImageKind, ModelVersion, Suspicion
@@ -26,6 +26,14 @@ from skincare.encryption import SealBroken, seal
 
 #: A worker that has read for this long lets go and rings for itself, so that a restart never waits for a full queue.
 TURN_SECONDS: Final = 10.0
+
+REASON_TEXTS: Final = {
+    AbstentionReason.OVERVIEW_ONLY: "Only overview photographs were sent; the network reads close-ups and dermoscopic "
+    "photographs.",
+    AbstentionReason.POOR_IMAGE: "The photographs are too poor to be read (see the quality of each). Take new ones if "
+    "you can.",
+    AbstentionReason.UNLIKE_TRAINING_DATA: "The photographs are unlike anything the network was trained on.",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -173,8 +181,9 @@ def fill_in(opened: OpenedCase, readings: dict[int, Reading], serving: NetworkIn
     conclusion = conclude(read_images, clinical_picture(analysis.case), bundle.thresholds)
     analysis.model_version_id = serving.version.pk
     analysis.recommendation = str(conclusion.recommendation)
-    analysis.decided_by = conclusion.decided_by
-    analysis.notices = list(conclusion.notices)
+    analysis.network_level = str(conclusion.network_level or "")
+    analysis.decided_by = str(conclusion.decided_by)
+    analysis.notices = [str(notice) for notice in conclusion.notices]
     analysis.conditions = {
         "preprocessing": bundle.preprocessing,
         "temperature": bundle.temperature,
@@ -185,12 +194,13 @@ def fill_in(opened: OpenedCase, readings: dict[int, Reading], serving: NetworkIn
     }
     analysis.readings = [_account(image, readings.get(image.position)) for image in opened.images]
     analysis.timings = {"open_views_ms": round(opened.open_ms, 3), "forward_ms": round(forward_ms, 3)}
-    if conclusion.abstained:
+    if conclusion.reason is not None:
         analysis.state = AnalysisState.ABSTAINED
         analysis.reason = str(conclusion.reason)
-        analysis.reason_text = conclusion.reason_text
+        analysis.reason_text = f"No AI result: human review. {REASON_TEXTS[conclusion.reason]}"
         return
     analysis.state = AnalysisState.ANSWERED
+    assert conclusion.deciding_image is not None  # an answer comes from one of the photographs
     deciding = opened.images[conclusion.deciding_image]
     reading = readings[deciding.position]
     analysis.deciding_position = deciding.position
