@@ -68,8 +68,9 @@ def worker() -> None:
         raise NotReady("Workers cannot be heard while Redis does not answer.") from error
 
 
-def _run(check: Check) -> None:
+def _run(path: str) -> None:
     try:
+        check: Check = import_string(path)
         check()
     finally:
         connections.close_all()  # those of this thread: nobody else would
@@ -78,7 +79,7 @@ def _run(check: Check) -> None:
 def readiness() -> dict[str, str]:
     """Asks every part of settings.READINESS_CHECKS at once; for each an empty text, or what is missing."""
     futures: dict[str, Future[None]] = {
-        part: _pool.submit(_run, import_string(path)) for part, path in settings.READINESS_CHECKS.items()
+        part: _pool.submit(_run, path) for part, path in settings.READINESS_CHECKS.items()
     }
     wait(futures.values(), timeout=DEADLINE_SECONDS)
     return {part: _sentence(future) for part, future in futures.items()}
