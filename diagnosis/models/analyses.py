@@ -98,8 +98,10 @@ class Analysis(models.Model):
                 | (
                     Q(
                         model_version__isnull=False,
+                        malignancy_risk__isnull=False,  # a CHECK lets an unknown pass
                         malignancy_risk__range=(0, 1),
                         predicted__in=CLASSES,
+                        probabilities__isnull=False,
                         probabilities__len=len(CLASSES),
                         deciding_position__isnull=False,
                     )
