@@ -1,5 +1,26 @@
 """The addresses of the REST API, under /api/v1/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path, re_path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from diagnosis.api import cases, consents, images, lesions, me, model_versions, patients, problems, tokens
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("auth/token/", tokens.TokenView.as_view(), name="token"),
+    path("auth/token/logout-all/", tokens.LogOutEverywhereView.as_view(), name="token-logout-all"),
+    path("me/", me.MeView.as_view(), name="me"),
+    path("patients/", patients.PatientsView.as_view(), name="patients"),
+    path("patients/look-up/", patients.PatientLookUpView.as_view(), name="patient-look-up"),
+    path("patients/<uuid:pk>/", patients.PatientView.as_view(), name="patient"),
+    path("patients/<uuid:pk>/consents/", consents.ConsentsView.as_view(), name="patient-consents"),
+    path("consent-policies/", consents.ConsentPoliciesView.as_view(), name="consent-policies"),
+    path("lesions/", lesions.LesionsView.as_view(), name="lesions"),
+    path("lesions/<uuid:pk>/", lesions.LesionView.as_view(), name="lesion"),
+    path("cases/", cases.CasesView.as_view(), name="cases"),
+    path("cases/<uuid:pk>/", cases.CaseView.as_view(), name="case"),
+    path("cases/<uuid:pk>/retry/", cases.CaseRetryView.as_view(), name="case-retry"),
+    path("images/<uuid:pk>/content/", images.ImageContentView.as_view(), name="image-content"),
+    path("model-versions/", model_versions.ModelVersionsView.as_view(), name="model-versions"),
+    path("model-versions/<uuid:pk>/", model_versions.ModelVersionView.as_view(), name="model-version"),
+    # Last: whatever else is asked for, with a problem document and not a page of HTML.
+    re_path(r"^(?P<path>.*)$", problems.nothing_here, name="nothing-here"),
+]

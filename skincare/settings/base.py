@@ -5,6 +5,8 @@ from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from skincare.settings import environment, logs
 
@@ -35,6 +37,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "skincare.audit.middleware.OriginMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -108,6 +111,26 @@ def broker(redis_url: str) -> str:
         return redis_url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
     return redis_url
 
+
+CACHE_PATIENCE_SECONDS = 0.1
+
+
+def cache(redis_url: str) -> dict[str, Any]:
+    """Django's entry for the cache, which only counts requests: without it they pass, so nobody waits for it."""
+    return {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": redis_url,
+        "KEY_PREFIX": "skincare",
+        "OPTIONS": {
+            "socket_connect_timeout": CACHE_PATIENCE_SECONDS,
+            "socket_timeout": CACHE_PATIENCE_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+        },
+    }
+
+
+# Proxies of ours in front, each of which appends the address that it saw to X-Forwarded-For.
+TRUSTED_PROXIES = environment.integer("SKINCARE_TRUSTED_PROXIES", 0)
 
 # --- Reading cases ------------------------------------------------------------------------------------------------
 INFERENCE_BACKEND = environment.one_of("SKINCARE_INFERENCE_BACKEND", ("litert", "compiled"))
@@ -225,21 +248,50 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 # --- REST ---------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "diagnosis.api.authentication.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["diagnosis.api.access.DeclaredAccess"],
+    "DEFAULT_THROTTLE_CLASSES": ["diagnosis.api.throttles.PerUser"],
+    "DEFAULT_THROTTLE_RATES": {
+        # For each user. Ten screens that poll as fast as they may stay below.
+        "reads": environment.text("SKINCARE_RATE_READS", "6000/min"),
+        "changes": environment.text("SKINCARE_RATE_CHANGES", "600/min"),
+        "submissions": environment.text("SKINCARE_RATE_SUBMISSIONS", "600/min"),
+        # Failed log-ins only.
+        "login_account_and_address": environment.text("SKINCARE_RATE_LOGIN_ACCOUNT_AND_ADDRESS", "10/min"),
+        "login_account": environment.text("SKINCARE_RATE_LOGIN_ACCOUNT", "100/h"),
+        "login_address": environment.text("SKINCARE_RATE_LOGIN_ADDRESS", "60/min"),
+    },
+    "DEFAULT_PARSER_CLASSES": ["diagnosis.api.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "diagnosis.api.problems.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+REST_KNOX = {"TOKEN_PREFIX": "skincare_"}
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Skincare",
     "VERSION": "1",
-    "DESCRIPTION": "Photographs of skin lesions, read by a network, answered by doctors. Not a diagnosis.",
+    "DESCRIPTION": (
+        "Photographs of skin lesions, read by a network, answered by doctors. It supports clinicians; it is not a "
+        "diagnosis. Errors are problem documents (RFC 9457), times are UTC in ISO 8601, lists are paged by cursor."
+    ),
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "AnalysisState": "diagnosis.models.AnalysisState",
+        "CaseState": "diagnosis.models.CaseState",
+        "Diagnosis": "diagnosis.api.schema.DIAGNOSES",
+        "ImageKind": "diagnosis.models.ImageKind",
+        "OrganisationKind": "skincare.accounts.models.Organisation.Kind",
+        "VersionState": "diagnosis.models.VersionState",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

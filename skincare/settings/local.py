@@ -5,7 +5,7 @@ import structlog
 from skincare.launch import places, secrets
 from skincare.settings import environment, logs
 from skincare.settings.base import *  # noqa: F403
-from skincare.settings.base import STORAGES, VAR, broker, postgres
+from skincare.settings.base import STORAGES, VAR, broker, cache, postgres
 
 DEBUG = environment.flag("SKINCARE_DEBUG")
 DEMO_ALLOWED = True
@@ -24,6 +24,7 @@ SKINCARE_INDEX_KEY = environment.key(
 DATABASES = {"default": postgres(environment.text("DATABASE_URL") or places.database_url(VAR))}
 REDIS_URL = environment.text("REDIS_URL") or places.redis_url(VAR)
 CELERY_BROKER_URL = broker(REDIS_URL)
+CACHES = {"default": cache(REDIS_URL)}
 
 # WhiteNoise serves from the source folders, so that nothing has to be collected before a start.
 STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}

@@ -1,0 +1,89 @@
+"""Who may call what. Closed by default: a view that does not declare its access answers nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from diagnosis.models.patients import organisations_of_clinician
+from diagnosis.services.errors import Refusal
+from skincare.accounts.models import ApiToken, Organisation, TokenScope, User
+
+if TYPE_CHECKING:
+    # Not at run time: rest_framework.views asks for this module while it is being imported itself.
+    from rest_framework.views import APIView
+
+
+class Access(Enum):
+    """Whom a method of a view answers."""
+
+    EVERYONE = "everyone"
+    SIGNED_IN = "signed in"
+    #: Clinicians of at least one organisation; which rows they see is the querysets' business (``for_user``).
+    CLINICIAN = "clinician"
+
+
+class DeclaredAccess(BasePermission):
+    """Grants what the view declares in ``access``, within the scopes of the token that was used."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Tell whether the method may be called at all."""
+        method = request.method or ""
+        declared: Mapping[str, Access] = getattr(view, "access", {})
+        access = declared.get("GET" if method == "HEAD" else method)
+        if access is Access.EVERYONE:
+            return True
+        if not request.user or not request.user.is_authenticated:
+            return False
+        if access is None:
+            # A method that the view has but did not declare is closed; one it has not goes on to its 405.
+            return not hasattr(view, method.lower())
+        _check_scope(request, view, method)
+        if access is Access.CLINICIAN and not clinics_of(request):
+            raise PermissionDenied("this is for clinicians; you are not one in any organisation", code="role_missing")
+        return True
+
+
+def _check_scope(request: Request, view: APIView, method: str) -> None:
+    if not isinstance(request.auth, ApiToken):
+        return
+    exceptional: Mapping[str, TokenScope] = getattr(view, "scopes", {})
+    needed = exceptional.get(method, TokenScope.READ if method in SAFE_METHODS else TokenScope.WRITE)
+    if needed not in request.auth.scopes:
+        raise PermissionDenied(f"the token has not the scope {needed.value!r}", code="scope_missing")
+
+
+def signed_in(request: Request) -> User:
+    """The user, on views that answer only those who signed in."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def clinics_of(request: Request) -> list[UUID]:
+    """Ids of the organisations where the user is a clinician; asked once in a request."""
+    known: list[UUID] | None = getattr(request, "_clinics", None)
+    if known is None:
+        known = list(organisations_of_clinician(signed_in(request)).values_list("pk", flat=True))
+        request._clinics = known  # type: ignore[attr-defined]
+    return known
+
+
+def organisation_for(request: Request, wanted: UUID | None) -> Organisation:
+    """The organisation that something new belongs to: the one asked for, or the only one there is.
+
+    Raises:
+        Refusal: it must be said which, or the user is no clinician there.
+    """
+    clinics = clinics_of(request)
+    if wanted is None and len(clinics) > 1:
+        choices = ", ".join(str(pk) for pk in sorted(clinics))
+        raise Refusal("organisation_missing", f"say in which organisation: one of {choices}", field="organisation")
+    if wanted is not None and wanted not in clinics:
+        raise Refusal("not_found", f"you are not a clinician in an organisation {wanted}", field="organisation")
+    return Organisation.objects.get(pk=wanted or clinics[0])

@@ -1,0 +1,203 @@
+"""What a client sends to POST cases/: one form with the case as JSON and one to ten photographs."""
+
+from dataclasses import dataclass
+from typing import Any, Final, cast
+from uuid import UUID
+
+from django.core.files.uploadedfile import UploadedFile
+from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from diagnosis.api.access import organisation_for
+from diagnosis.api.consents import EXAMPLE_CONSENT, ConsentForm, stated
+from diagnosis.api.fields import Flag, Moment, NewOrKnown, OneOf, StrictSerializer
+from diagnosis.api.lesions import EXAMPLE_NEW_LESION, DescribedLesion
+from diagnosis.api.parsers import PART_CASE, PART_IMAGES, read_part_case
+from diagnosis.api.patients import EXAMPLE_NEW_PATIENT, DescribedPatient
+from diagnosis.api.problems import Problem
+from diagnosis.api.schema import DIAGNOSES
+from diagnosis.models import ImageKind, Suspicion
+from diagnosis.models.cases import CHECKLIST_POINTS
+from diagnosis.services.errors import Refusal
+from diagnosis.services.submission import MOST_IMAGES, ClinicalData, NewCase, NewImage, digest_of
+from skincare.accounts.models import Organisation
+
+MOST_CONSENTS: Final = 20
+
+
+class ChecklistForm(StrictSerializer):
+    """The weighted 7-point checklist. All seven must be said: one left out must not read as "no"."""
+
+    change_in_size = Flag(help_text="2 points")
+    irregular_shape = Flag(help_text="2 points")
+    irregular_colour = Flag(help_text="2 points")
+    diameter_7_mm_or_more = Flag(help_text="1 point")
+    inflammation = Flag(help_text="1 point")
+    oozing = Flag(help_text="1 point")
+    change_in_sensation = Flag(help_text="1 point")
+
+
+assert list(ChecklistForm().fields) == list(CHECKLIST_POINTS)
+
+
+class ImageForm(StrictSerializer):
+    """What is said of one photograph; the files follow in the same order."""
+
+    kind = OneOf(choices=ImageKind.choices)
+
+
+class CaseForm(StrictSerializer):
+    """A lesion seen on a day, with the clinician's own impression."""
+
+    id = serializers.UUIDField(required=False, help_text="The same as the header Idempotency-Key, if given.")
+    organisation = serializers.UUIDField(
+        required=False, help_text="Needed only where you are a clinician in more than one organisation."
+    )
+    patient = NewOrKnown(DescribedPatient(), help_text="The id of a known patient, or a new one.")
+    lesion = NewOrKnown(DescribedLesion(), help_text="The id of a known lesion of the patient, or a new one.")
+    consents = serializers.ListField(
+        child=ConsentForm(), default=list, max_length=MOST_CONSENTS, help_text="Given or withdrawn with this case."
+    )
+    images = serializers.ListField(child=ImageForm(), help_text="One entry for each photograph, in the same order.")
+    seen_at = Moment(required=False, help_text="When the patient was seen; now, if left out.")
+    suspicion = OneOf(choices=Suspicion.choices, help_text="Your own impression, before you see the network's.")
+    impression = OneOf(
+        choices=DIAGNOSES,
+        required=False,
+        allow_blank=True,
+        help_text="What you think it is, if you have an opinion.",
+    )
+    checklist = ChecklistForm()
+    bleeding = Flag()
+    growth = Flag()
+    personal_hx_mm = Flag(required=False, allow_null=True, help_text="Previous melanoma.")
+    family_hx_mm = Flag(required=False, allow_null=True, help_text="Melanoma in a parent, sibling or child.")
+    immunosuppression = Flag(required=False, allow_null=True)
+    note = serializers.CharField(max_length=5000, required=False, allow_blank=True, help_text="Kept encrypted.")
+
+
+class SubmissionParts(serializers.Serializer[Any]):
+    """The parts of the form."""
+
+    case = CaseForm()
+    images = serializers.ListField(
+        child=serializers.FileField(),
+        min_length=1,
+        max_length=MOST_IMAGES,
+        help_text="JPEG or PNG, at least 224x224 pixels, at most 26 MB each.",
+    )
+
+
+@dataclass(frozen=True)
+class ReadSubmission:
+    """A submission as the service takes it."""
+
+    organisation: Organisation
+    new: NewCase
+    digest: bytes
+
+
+def read_submission(request: Request) -> ReadSubmission:
+    """Read and check the form, as far as that needs no look at the photographs.
+
+    Raises:
+        Problem, ValidationError, Refusal: something is missing, unknown or not acceptable.
+    """
+    if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+        raise Problem(411, "length_required", "say the length of the request in Content-Length")
+    key = _idempotency_key(request)
+    parts = cast(MultiValueDict[str, Any], request.data)
+    if unknown := sorted(set(parts) - {PART_CASE, PART_IMAGES}):
+        detail = f"unknown part {unknown[0]!r}; the parts are 'case' (JSON) and 'images' (files)"
+        raise Problem(400, "unknown_field", detail, field=unknown[0])
+    if len(parts.getlist(PART_CASE)) > 1:
+        raise Problem(400, "part_repeated", "there is more than one part 'case'", field=PART_CASE)
+    sent = read_part_case(parts.get(PART_CASE))
+    form = CaseForm(data=sent)
+    form.is_valid(raise_exception=True)
+    fields: dict[str, Any] = form.validated_data
+    if fields.get("id", key) != key:
+        raise Problem(400, "invalid", f"id {fields['id']} differs from the Idempotency-Key {key}", field="id")
+    images = _images(parts.getlist(PART_IMAGES), [ImageKind(image["kind"]) for image in fields["images"]])
+    new = NewCase(
+        id=key,
+        patient=_described(fields["patient"], DescribedPatient),
+        lesion=_described(fields["lesion"], DescribedLesion),
+        consents=stated(fields["consents"], path="consents[{}].policy_version"),
+        images=images,
+        clinical=ClinicalData(
+            suspicion=fields["suspicion"],
+            impression=fields.get("impression", ""),
+            checklist=dict(fields["checklist"]),
+            bleeding=fields["bleeding"],
+            growth=fields["growth"],
+            personal_hx_mm=fields.get("personal_hx_mm"),
+            family_hx_mm=fields.get("family_hx_mm"),
+            immunosuppression=fields.get("immunosuppression"),
+            note=fields.get("note", ""),
+        ),
+        seen_at=fields.get("seen_at") or timezone.now(),
+    )
+    content = {name: value for name, value in sent.items() if name != "id"}
+    return ReadSubmission(
+        organisation=organisation_for(request, fields.get("organisation")),
+        new=new,
+        digest=digest_of(content, images),
+    )
+
+
+def _idempotency_key(request: Request) -> UUID:
+    text = request.headers.get("Idempotency-Key", "")
+    if not text:
+        detail = "the header Idempotency-Key is missing: a new UUID for each new case, the same when you send it again"
+        raise Problem(400, "idempotency_key_missing", detail, field="Idempotency-Key")
+    try:
+        return UUID(text)
+    except ValueError:
+        detail = "the header Idempotency-Key must be a UUID, such as uuidgen makes"
+        raise Problem(400, "invalid", detail, field="Idempotency-Key") from None
+
+
+def _described(value: UUID | dict[str, Any], form: type[DescribedPatient] | type[DescribedLesion]) -> Any:
+    return value if isinstance(value, UUID) else form.described(value)
+
+
+def _images(files: list[Any], kinds: list[ImageKind]) -> list[NewImage]:
+    for position, file in enumerate(files, start=1):
+        if not isinstance(file, UploadedFile):
+            detail = f"photograph {position}: sent as text; send it as a file, as in -F images=@photo.jpg"
+            raise Problem(400, "not_a_file", detail, field=f"{PART_IMAGES}[{position - 1}]")
+    if not 1 <= len(files) <= MOST_IMAGES:
+        detail = f"{len(files)} photographs were sent; a case needs 1 to {MOST_IMAGES}, each as a part 'images'"
+        raise Refusal("number_of_photographs", detail, field=PART_IMAGES)
+    if len(files) != len(kinds):
+        detail = f"{len(files)} photographs were sent, the case describes {len(kinds)}; describe each, in their order"
+        raise Refusal("number_of_photographs", detail, field=PART_IMAGES)
+    return [NewImage(kind=kind, upload=file.read()) for kind, file in zip(kinds, files, strict=True)]
+
+
+EXAMPLE_CASE: Final = {
+    "patient": EXAMPLE_NEW_PATIENT,
+    "lesion": EXAMPLE_NEW_LESION,
+    "consents": [EXAMPLE_CONSENT],
+    "images": [{"kind": "dermoscopic"}],
+    "seen_at": "2026-11-23T09:10:00Z",
+    "suspicion": "unsure",
+    "impression": "nv",
+    "checklist": {
+        "change_in_size": True,
+        "irregular_shape": False,
+        "irregular_colour": False,
+        "diameter_7_mm_or_more": False,
+        "inflammation": False,
+        "oozing": False,
+        "change_in_sensation": False,
+    },
+    "bleeding": False,
+    "growth": True,
+    "personal_hx_mm": False,
+    "family_hx_mm": None,
+    "note": "Noticed by her partner in spring.",
+}

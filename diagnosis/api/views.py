@@ -1,0 +1,24 @@
+"""What every view of the API rests on."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+
+from diagnosis.api.access import Access
+from skincare.accounts.models import TokenScope
+
+
+class ApiView(GenericAPIView):  # type: ignore[type-arg]
+    """What every view of the API rests on: declared access, nothing kept by browsers and proxies."""
+
+    access: ClassVar[Mapping[str, Access]] = {}
+    #: Scopes of methods that are other than read for safe methods and write for the rest.
+    scopes: ClassVar[Mapping[str, TokenScope]] = {}
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Forbid caches to keep any answer: it may hold patients' data."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.setdefault("Cache-Control", "private, no-store")
+        return response

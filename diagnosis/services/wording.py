@@ -1,0 +1,84 @@
+"""Plain words for what the network and the clinical rule concluded; every sentence about a result comes from here."""
+
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
+
+from diagnosis.classifier.recommendation import Decider, Level, Notice
+from diagnosis.classifier.taxonomy import NAMES
+from diagnosis.models import Analysis, AnalysisState
+
+RECOMMENDATIONS: Final[dict[str, Promise]] = {
+    Level.CLINICAL_JUDGEMENT: gettext_lazy("Nothing found here asks for more than your own clinical judgement."),
+    Level.HUMAN_REVIEW: gettext_lazy("A doctor with training in skin lesions should look at this."),
+    Level.REFER: gettext_lazy("Refer to dermatology."),
+    Level.REFER_URGENTLY: gettext_lazy("Refer urgently, on the suspected skin cancer pathway."),
+}
+
+DECIDERS: Final[dict[str, Promise]] = {
+    Decider.CHECKLIST: gettext_lazy("The weighted 7-point checklist scores 3 or more (NICE NG12)."),
+    Decider.CLINICIAN: gettext_lazy("You suspect malignancy yourself."),
+    Decider.BLEEDING: gettext_lazy("The lesion bleeds."),
+    Decider.GROWTH: gettext_lazy("The lesion grows."),
+    Decider.NETWORK: gettext_lazy("The network's malignancy risk is above the threshold."),
+    Decider.ABSTENTION: gettext_lazy("The network has no valid result."),
+    Decider.PLAIN_PHOTOGRAPHS: gettext_lazy(
+        "The network has read plain photographs only, which are not trusted to settle anything."
+    ),
+    Decider.NONE: gettext_lazy("Neither the clinical rule nor the network asks for more."),
+}
+
+NOTICES: Final[dict[str, Promise]] = {
+    Notice.NOT_VALIDATED_ON_PLAIN_PHOTOGRAPHS: gettext_lazy(
+        "Not validated on plain photographs: the network was trained on dermoscopic images. It may raise concern here, "
+        "never lower it."
+    ),
+    Notice.SOME_PHOTOGRAPHS_NOT_READ: gettext_lazy(
+        "Some photographs were not read: their quality was poor, or they are unlike what the network was trained on."
+    ),
+    Notice.NOT_MEASURED_ON_SKIN_TYPE: gettext_lazy("Never measured on Fitzpatrick skin types V and VI."),
+    Notice.NOT_MEASURED_ON_SITE: gettext_lazy("Never measured on mucosa."),
+    Notice.NOT_MEASURED_ON_CHILDREN: gettext_lazy("Never measured on children."),
+}
+
+SUPPORT: Final = gettext_lazy("This supports the clinician's judgement; it is not a diagnosis, which a doctor makes.")
+
+
+def statement(analysis: Analysis) -> str:
+    """What a case's analysis says, in two to five sentences for the clinician who sent it."""
+    sentences: list[str]
+    match analysis.state:
+        case AnalysisState.ANSWERED:
+            sentences = [
+                str(RECOMMENDATIONS[analysis.recommendation]),
+                str(DECIDERS[analysis.decided_by]),
+                gettext(
+                    "The network puts the risk of a malignant or pre-malignant lesion at %(risk)s and thinks first of: "
+                    "%(name)s."
+                )
+                % {"risk": per_cent(analysis.malignancy_risk or 0.0), "name": NAMES[analysis.predicted]},
+                *(str(NOTICES[notice]) for notice in analysis.notices if notice in NOTICES),
+            ]
+        case AnalysisState.ABSTAINED:
+            sentences = [
+                gettext("No AI result: human review."),
+                analysis.reason_text,
+                str(RECOMMENDATIONS[analysis.recommendation]) if analysis.recommendation else "",
+            ]
+        case AnalysisState.FAILED:
+            sentences = [gettext("No AI result: human review."), analysis.reason_text]
+        case AnalysisState.NOT_REQUESTED:
+            sentences = [gettext("The network was not asked."), analysis.reason_text]
+        case _:
+            sentences = [gettext("The network has not answered yet. If you are worried, do not wait for it: refer.")]
+    return " ".join(sentence for sentence in [*sentences, str(SUPPORT)] if sentence)
+
+
+def per_cent(share: float) -> str:
+    """A share of 0..1 in words that claim neither certainty nor impossibility: ``37%``, ``less than 1%``."""
+    if share < 0.01:
+        return gettext("less than 1%%") % ()
+    if share > 0.99:
+        return gettext("more than 99%%") % ()
+    return f"{share:.0%}"
