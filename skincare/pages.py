@@ -1,6 +1,7 @@
-"""The page that greets at `/`."""
+"""The page that greets at `/`, and its icon."""
 
-from django.views.generic import TemplateView
+from django.templatetags.static import static
+from django.views.generic import RedirectView, TemplateView
 
 from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT, NAMES
 
@@ -15,3 +16,10 @@ class Home(TemplateView):
             for code in (*MALIGNANT, *(code for code in CLASSES if code not in MALIGNANT))
         ]
     }
+
+
+class Icon(RedirectView):
+    """Leads to the icon, whose address in production holds a digest of it."""
+
+    def get_redirect_url(self, *args: object, **kwargs: object) -> str:
+        return static("skincare/icon.svg")

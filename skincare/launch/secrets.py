@@ -25,7 +25,7 @@ def keep(folder: Path) -> dict[str, str]:
     """The secrets in `folder`, made on the first call; twenty processes that start at once get the same ones.
 
     They are written to a new file first and renamed, so that a crash leaves either none or all of them: half a set
-    would make every sealed record unreadable.
+    would make every sealed record unreadable. Raises ValueError where the file is damaged.
     """
     make_private(folder)
     path = folder / "secrets.json"
@@ -38,5 +38,10 @@ def keep(folder: Path) -> dict[str, str]:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.rename(path)
-    kept: dict[str, str] = json.loads(path.read_text())
+    try:
+        kept: dict[str, str] = json.loads(path.read_text())
+    except ValueError:
+        raise ValueError(
+            f"{path} is damaged. Put it back from a backup: what was sealed with its keys cannot be read without them."
+        ) from None
     return kept

@@ -10,13 +10,14 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -60,19 +61,22 @@ def _process(pid_file: Path, name: str) -> psutil.Process | None:
     return process if alive else None
 
 
-def _stop(process: psutil.Process, signals: tuple[int, ...]) -> None:
-    """Sends one signal after another, each with its share of STOP_SECONDS, until the process has ended."""
-    for signal in signals:
-        try:
-            process.send_signal(signal)
-            process.wait(STOP_SECONDS / len(signals))
-        except psutil.NoSuchProcess:
+def _ended(process: psutil.Process) -> bool:
+    """Whether the process has ended; its parent, another process of ours, may not have taken notice yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _stop(process: psutil.Process, *signals: int) -> None:
+    """Sends one signal after another, each with its share of STOP_SECONDS, and SIGKILL last, until it has ended."""
+    for number in (*signals, signal.SIGKILL):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+        if _wait(lambda: _ended(process), STOP_SECONDS / (len(signals) + 1)):
             return
-        except psutil.TimeoutExpired:
-            continue
-        return
-    process.kill()
-    process.wait(STOP_SECONDS)
+    raise ServerFailed(f"Process {process.pid} of the server does not end, not even by SIGKILL.")
 
 
 def _spawn(command: list[str], log: IO[bytes], account: "Account | None" = None) -> subprocess.Popen[bytes]:
@@ -227,16 +231,13 @@ class Postgres:
 
     def stop(self) -> None:
         """Stops the server: sessions are cut, what was committed is on disk (PostgreSQL's `fast` shutdown)."""
-        from signal import SIGINT, SIGQUIT
-
         if process := self.process:
-            _stop(process, (SIGINT, SIGQUIT))
+            _stop(process, signal.SIGINT, signal.SIGQUIT)
 
     def kill(self) -> None:
         """Ends the server as a power cut would; for fault tests."""
         if process := self.process:
-            process.kill()
-            process.wait(STOP_SECONDS)
+            _stop(process)
 
     def _make_data(self, programs: Path, account: Account | None) -> None:
         version = self.data / "PG_VERSION"
@@ -357,7 +358,7 @@ class Valkey:
             return
         program = _valkey_program()
         if hung := self.process:
-            _stop(hung, ())
+            _stop(hung)
         places.make_private(places.socket_folder(self.var), 0o711)
         settings: Mapping[str, str] = {
             "port": "0",
@@ -381,15 +382,13 @@ class Valkey:
 
     def stop(self) -> None:
         """Stops the server; it writes out its log first."""
-        from signal import SIGTERM
-
         if process := self.process:
-            _stop(process, (SIGTERM,))
+            _stop(process, signal.SIGTERM)
 
     def kill(self) -> None:
         """Ends the server as a power cut would; for fault tests."""
         if process := self.process:
-            _stop(process, ())
+            _stop(process)
 
 
 @dataclass(frozen=True)
