@@ -70,22 +70,22 @@ def test_what_was_committed_survives_a_power_cut_and_the_next_start_needs_no_han
 
 
 def test_marks_of_a_dead_server_whose_number_belongs_to_another_program_by_now_do_not_stop_a_start(var: Path) -> None:
-    with Servers(var).borrowed():
+    with Servers(var, durable=False).borrowed():
         pass
     lines = ["", str(Postgres(var).data), "1700000000", "5432", "", "", "", "ready"]
     Postgres(var).pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
     Valkey(var).pid_file.write_text(f"{os.getpid()}\n")
 
-    with Servers(var).borrowed():
+    with Servers(var, durable=False).borrowed():
         assert query(var, "SELECT 1") == 1
 
 
 def test_the_last_of_several_users_stops_the_servers(var: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from skincare.launch.servers import Servers\n"
-        "with Servers(Path(sys.argv[1])).borrowed():\n    print('in', flush=True); sys.stdin.read()"
+        "with Servers(Path(sys.argv[1]), durable=False).borrowed():\n    print('in', flush=True); sys.stdin.read()"
     )
-    with Servers(var).borrowed():
+    with Servers(var, durable=False).borrowed():
         other = subprocess.Popen(
             [sys.executable, "-c", program, str(var)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -101,12 +101,12 @@ def test_the_last_of_several_users_stops_the_servers(var: Path) -> None:
 def test_a_user_that_was_killed_does_not_keep_the_servers_running(var: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from skincare.launch.servers import Servers\n"
-        "with Servers(Path(sys.argv[1])).borrowed():\n    os.kill(os.getpid(), 9)"
+        "with Servers(Path(sys.argv[1]), durable=False).borrowed():\n    os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program, str(var)], check=False)
     assert len(running(var)) == 2
 
-    with Servers(var).borrowed():
+    with Servers(var, durable=False).borrowed():
         pass
 
     assert running(var) == []
@@ -115,7 +115,7 @@ def test_a_user_that_was_killed_does_not_keep_the_servers_running(var: Path) -> 
 def test_the_path_of_the_project_may_be_long_and_hold_blanks(var: Path) -> None:
     deep = var / ("a long name " * 8).strip() / "and another one" / "var"
 
-    with Servers(deep).borrowed():
+    with Servers(deep, durable=False).borrowed():
         assert query(deep, "SELECT 1") == 1
         assert valkey(deep).ping()
 
@@ -123,7 +123,7 @@ def test_the_path_of_the_project_may_be_long_and_hold_blanks(var: Path) -> None:
 
 
 def test_nobody_else_on_the_machine_can_reach_the_servers(var: Path) -> None:
-    with Servers(var).borrowed():
+    with Servers(var, durable=False).borrowed():
         listening = [
             connection
             for process in running(var)
@@ -148,7 +148,10 @@ def test_data_of_another_postgresql_is_left_alone_with_a_sentence(var: Path) -> 
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("15\n")
 
-    with pytest.raises(ServerFailed, match=r"made by PostgreSQL 15, this is 18\. Dump it"), Servers(var).borrowed():
+    with (
+        pytest.raises(ServerFailed, match=r"made by PostgreSQL 15, this is 18\. Dump it"),
+        Servers(var, durable=False).borrowed(),
+    ):
         pass
 
     assert sorted(path.name for path in data.iterdir()) == ["PG_VERSION"]
@@ -159,7 +162,7 @@ def test_making_the_data_starts_over_when_it_was_interrupted(var: Path) -> None:
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
 
-    with Servers(var).borrowed():
+    with Servers(var, durable=False).borrowed():
         assert query(var, "SELECT 1") == 1
 
 
