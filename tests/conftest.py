@@ -12,6 +12,7 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Response, sync_playwright
 
 from skincare.launch import places
 from skincare.launch.servers import Servers
@@ -78,3 +79,52 @@ def process_environment(transactional_db: None) -> dict[str, str]:
         "MEDIA_ROOT": settings.MEDIA_ROOT,
         "PYTHONPATH": str(settings.BASE_DIR),
     }
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A real Chromium: the machine's own where there is one, else the one that `playwright install` fetched."""
+    own = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    # Playwright runs an event loop in this thread, in which Django would refuse to touch the database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=own,
+                args=[
+                    "--no-sandbox",  # containers run as root, where Chromium has no sandbox
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--no-first-run",
+                ],
+            )
+        except Error as error:
+            pytest.skip(f"no Chromium: apt-get install chromium ({error.message.splitlines()[0]})")
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def browser_context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser without memory. What its console complains of, violations of the content policy too, fails the test."""
+    context = chromium.new_context()
+    context.set_default_timeout(15_000)
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(f"{message.location.get('url', '')}: {message.text}")
+
+    def see(response: Response) -> None:
+        if response.status >= 500:
+            complaints.append(f"{response.url}: {response.status}")
+
+    context.on("console", hear)
+    context.on("response", see)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    yield context
+    context.close()
+    assert complaints == []

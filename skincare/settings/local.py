@@ -29,5 +29,6 @@ CACHES = {"default": cache(REDIS_URL)}
 # WhiteNoise serves from the source folders, so that nothing has to be collected before a start.
 STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 WHITENOISE_USE_FINDERS = True
+STATIC_ROOT = None
 
 LOGGING = logs.dictionary(structlog.dev.ConsoleRenderer(colors=False))
