@@ -133,15 +133,19 @@ def cache(redis_url: str) -> dict[str, Any]:
 TRUSTED_PROXIES = environment.integer("SKINCARE_TRUSTED_PROXIES", 0)
 
 # --- Reading cases ------------------------------------------------------------------------------------------------
-INFERENCE_BACKEND = environment.one_of("SKINCARE_INFERENCE_BACKEND", ("litert", "compiled"))
+# LiteRT on a CPU; a compiled Keras function, in batches, where there is a GPU.
+INFERENCE_BACKEND = environment.one_of("SKINCARE_INFERENCE_BACKEND", ("auto", "litert", "compiled"))
+if INFERENCE_BACKEND == "auto":
+    INFERENCE_BACKEND = "compiled" if Path("/dev/nvidia0").exists() else "litert"
 INFERENCE_THREADS = environment.integer("SKINCARE_INFERENCE_THREADS", 1, minimum=1)
-# A GPU gets full batches; on a CPU a batch costs more for each image than one alone (2.6 ms against 1.9).
-ANALYSIS_BATCH = 16 if INFERENCE_BACKEND == "compiled" else 1
+# Rows that a worker claims and commits together: full batches for a GPU; on a CPU, where the network reads them one
+# by one (a batch costs more for each image there), enough to share the cost of a commit.
+ANALYSIS_BATCH = 64 if INFERENCE_BACKEND == "compiled" else 16
 
 # Each stands inside the next: a turn of reading (10 s), the limits on its task, the lease on what it reads.
-CELERY_TASK_SOFT_TIME_LIMIT = 40
-CELERY_TASK_TIME_LIMIT = 50
-ANALYSIS_LEASE_SECONDS = 60
+CELERY_TASK_SOFT_TIME_LIMIT = 20
+CELERY_TASK_TIME_LIMIT = 25
+ANALYSIS_LEASE_SECONDS = environment.integer("SKINCARE_LEASE_SECONDS", 30, minimum=1)
 
 # --- The queue: the database remembers, the broker only rings -----------------------------------------------------
 CELERY_TASK_DEFAULT_QUEUE = "default"
@@ -164,35 +168,9 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# --- Queue: the database remembers, the broker only rings (diagnosis/services/analysis_queue.py) ---------------------
-CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"diagnosis.read_waiting_cases": {"queue": "inference"}}
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# A worker that hangs is stopped before its lease ends, so that nobody else reads the same case meanwhile.
-ANALYSIS_LEASE_SECONDS = environment.integer("SKINCARE_LEASE_SECONDS", 30, minimum=1)
-CELERY_TASK_SOFT_TIME_LIMIT = 20
-CELERY_TASK_TIME_LIMIT = 25
-CELERY_BEAT_SCHEDULE = {"sweep analyses": {"task": "diagnosis.sweep_analyses", "schedule": 5.0}}
-CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
-
-# --- Network ------------------------------------------------------------------------------------------------------
-# "litert" on a CPU, "compiled" (a Keras function, in batches) where there is a GPU.
-INFERENCE_BACKEND = environment.text("SKINCARE_INFERENCE_BACKEND") or (
-    "compiled" if Path("/dev/nvidia0").exists() else "litert"
-)
-INFERENCE_THREADS = environment.integer("SKINCARE_INFERENCE_THREADS", 1, minimum=1)
-# Rows that a worker claims at once: full batches for a GPU, a commit's worth for a CPU.
-ANALYSIS_BATCH = environment.integer(
-    "SKINCARE_ANALYSIS_BATCH", 64 if INFERENCE_BACKEND == "compiled" else 16, minimum=1
-)
-
 # --- Files --------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR / "static"
+STATIC_ROOT: Path | None = VAR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
@@ -308,4 +286,5 @@ READINESS_CHECKS = {
 # --- Logs ---------------------------------------------------------------------------------------------------------
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # OriginMiddleware has set or checked it
 logs.configure()
