@@ -2,17 +2,23 @@
 
 from celery import shared_task
 
-from diagnosis.services import analysis_queue, reading
-from diagnosis.services.bell import READ_WAITING_CASES
+from diagnosis import readiness, worker
+from diagnosis.services import analysis_queue, bell, reading
+from skincare.health.checks import NotReady
 
 
-@shared_task(name=READ_WAITING_CASES, ignore_result=True)
-def read_waiting_cases() -> int:
+@shared_task(name=bell.READ_WAITING_CASES, ignore_result=True)
+def read_waiting_cases() -> None:
     """Read what waits; the message carries nothing, so it may come late, twice or never."""
-    return reading.read_waiting_cases()
+    reading.read_waiting_cases()
+    worker.tell_what_is_loaded()
 
 
 @shared_task(name="diagnosis.sweep_analyses", ignore_result=True)
 def sweep_analyses() -> None:
-    """Return what dead workers held and ring for what nobody heard of."""
+    """Return what dead workers held and ring for what nobody heard of, or for a version that nobody has loaded."""
     analysis_queue.sweep()
+    try:
+        readiness.model()
+    except NotReady:
+        bell.ring_for_inference()

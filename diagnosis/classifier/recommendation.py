@@ -20,7 +20,7 @@ MAX_CHECKLIST_SCORE: Final = 10
 
 #: Nobody has measured the network on these: children, Fitzpatrick skin types, sites in the ISIC dictionary's words.
 ADULT_AGE: Final = 18
-UNMEASURED_SKIN_TYPES: Final = frozenset({5, 6})
+UNMEASURED_SKIN_TYPES: Final = frozenset({"V", "VI"})
 UNMEASURED_SITES: Final = frozenset({"oral/genital"})
 
 
@@ -168,8 +168,8 @@ class ClinicalPicture:
     clinician_suspects: bool = False
     age: int | None = None
     """Years, or the lower end of an age band; None where unknown."""
-    fitzpatrick_skin_type: int | None = None
-    """1 to 6; None where unknown."""
+    fitzpatrick_skin_type: str | None = None
+    """I to VI; None where unknown."""
     anatom_site_general: str | None = None
     """In the ISIC dictionary's words; None where unknown."""
 

@@ -66,9 +66,18 @@ def network_in_service() -> NetworkInService:
     return _in_service
 
 
+def loaded_version() -> str:
+    """Name of the version that this process has opened, or an empty text."""
+    return "" if _in_service is None else _in_service.version.name
+
+
 def read_waiting_cases() -> int:
     """Read until nothing waits or the turn is over. Returns how many analyses reached an answer or an abstention."""
     written = 0
+    try:
+        network_in_service()  # also where nothing waits: a worker is ready before the first case comes
+    except (NoVersionServes, BundleRefused) as error:
+        log.error("network_unavailable", error=str(error))
     end = time.monotonic() + TURN_SECONDS
     while time.monotonic() < end:
         lease = claim(limit=settings.ANALYSIS_BATCH)

@@ -227,8 +227,8 @@ def test_the_limits_of_an_answer_are_said(images: Sequence[ReadImage], notices: 
 @pytest.mark.parametrize(
     ("clinical", "notice"),
     [
-        (ClinicalPicture(fitzpatrick_skin_type=5), Notice.NOT_MEASURED_ON_SKIN_TYPE),
-        (ClinicalPicture(fitzpatrick_skin_type=6), Notice.NOT_MEASURED_ON_SKIN_TYPE),
+        (ClinicalPicture(fitzpatrick_skin_type="V"), Notice.NOT_MEASURED_ON_SKIN_TYPE),
+        (ClinicalPicture(fitzpatrick_skin_type="VI"), Notice.NOT_MEASURED_ON_SKIN_TYPE),
         (ClinicalPicture(anatom_site_general="oral/genital"), Notice.NOT_MEASURED_ON_SITE),
         (ClinicalPicture(age=17), Notice.NOT_MEASURED_ON_CHILDREN),
         (ClinicalPicture(age=15), Notice.NOT_MEASURED_ON_CHILDREN),
@@ -242,7 +242,7 @@ def test_where_nobody_has_measured_the_network_it_is_said(
 
 
 def test_adults_of_common_skin_types_get_no_such_notice() -> None:
-    usual = ClinicalPicture(age=18, fitzpatrick_skin_type=4, anatom_site_general="posterior torso")
+    usual = ClinicalPicture(age=18, fitzpatrick_skin_type="IV", anatom_site_general="posterior torso")
 
     assert conclude([dermoscopic(LOW)], usual, THRESHOLDS).notices == ()
 
