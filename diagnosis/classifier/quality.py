@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from diagnosis.classifier.view import View
 
-#: The share of brightness that neighbouring pixels differ by, in the less detailed direction (`sharpness` below). Of
-#: 3,000 HAM10000 images 1 in 100 lies under 0.0093; blurred with sigma 2 (of 224 pixels) all but 1 in 100 do.
+#: See `Quality.sharpness`. Of HAM10000's 10,015 images 72 lie under 0.0093 (24 of them vascular lesions, which are soft
+#: here); blurred by 2 of 224 pixels, 791 of 796 do. The second value warns of another 1 in 17.
 BLURRED_BELOW: Final = 0.0093
 SLIGHTLY_BLURRED_BELOW: Final = 0.0125
 
