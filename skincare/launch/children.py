@@ -11,7 +11,7 @@ from pathlib import Path
 FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # who lived as long starts again at once after the next death
-PROBLEMS = ("[warning", "[error", "[critical", "Traceback (most recent call last)")
+PROBLEMS = ("[warning", "[error", "[critical")  # as structlog and gunicorn write levels, in lower case
 LINES_AT_ONCE = 20
 LARGEST_LOG_BYTES = 10_000_000
 
@@ -101,7 +101,11 @@ class Child:
             return []
         fresh = fresh[: fresh.rfind(b"\n") + 1]
         self._read += len(fresh)
-        lines = [line for line in fresh.decode(errors="replace").splitlines() if any(mark in line for mark in PROBLEMS)]
+        lines = [
+            line
+            for line in fresh.decode(errors="replace").splitlines()
+            if any(mark in line.lower() for mark in PROBLEMS)
+        ]
         if len(lines) > LINES_AT_ONCE:
             lines = [*lines[:LINES_AT_ONCE], f"… and {len(lines) - LINES_AT_ONCE} more in {self._log}"]
         return lines
