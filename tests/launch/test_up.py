@@ -171,9 +171,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_behind(launcher: Launcher) -
 
 
 def test_a_port_that_is_taken_is_named_with_another_to_try() -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
+    with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
         with pytest.raises(NotStarted, match=rf"Port {port} is taken by another program.*PORT=\d+ make up"):
@@ -181,9 +179,7 @@ def test_a_port_that_is_taken_is_named_with_another_to_try() -> None:
 
 
 def test_a_port_that_a_stopped_server_has_just_left_is_free() -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
+    with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", port))
         accepted, _ = server.accept()
