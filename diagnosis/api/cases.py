@@ -163,6 +163,7 @@ class CaseView(ApiView):
         unchanged = get_conditional_response(request._request, etag=etag)
         if unchanged is not None:
             # Nothing of the patient leaves the server, so there is no read to record.
+            unchanged["ETag"] = etag
             return unchanged
         case = get_object_or_404(_visible(request).with_everything(), pk=pk)
         record_reads(user, [(case.organisation_id, case.patient_id)])

@@ -1,7 +1,7 @@
 """What a client sends to POST cases/: one form with the case as JSON and one to ten photographs."""
 
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
@@ -108,7 +108,9 @@ def read_submission(request: Request) -> ReadSubmission:
     if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
         raise Problem(411, "length_required", "say the length of the request in Content-Length")
     key = _idempotency_key(request)
-    parts = cast(MultiValueDict[str, Any], request.data)
+    if not isinstance(request.data, MultiValueDict):  # what DRF makes of an empty body
+        raise Problem(400, "part_missing", "the request is empty; send the parts 'case' and 'images'", field=PART_CASE)
+    parts: MultiValueDict[str, Any] = request.data
     if unknown := sorted(set(parts) - {PART_CASE, PART_IMAGES}):
         detail = f"unknown part {unknown[0]!r}; the parts are 'case' (JSON) and 'images' (files)"
         raise Problem(400, "unknown_field", detail, field=unknown[0])

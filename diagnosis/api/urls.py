@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from diagnosis.api import cases, consents, images, lesions, me, model_versions, patients, problems, tokens
+from diagnosis.api import cases, consents, images, lesions, maps, me, model_versions, patients, problems, tokens
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/token/", tokens.TokenView.as_view(), name="token"),
@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("cases/<uuid:pk>/", cases.CaseView.as_view(), name="case"),
     path("cases/<uuid:pk>/retry/", cases.CaseRetryView.as_view(), name="case-retry"),
     path("images/<uuid:pk>/content/", images.ImageContentView.as_view(), name="image-content"),
+    path("analyses/<uuid:pk>/map/", maps.MapView.as_view(), name="analysis-map"),
     path("model-versions/", model_versions.ModelVersionsView.as_view(), name="model-versions"),
     path("model-versions/<uuid:pk>/", model_versions.ModelVersionView.as_view(), name="model-version"),
     # Last: whatever else is asked for, with a problem document and not a page of HTML.

@@ -5,6 +5,7 @@ marks need not be what a dermatologist would, and a dark map proves nothing.
 """
 
 import io
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -34,8 +35,6 @@ _VIRIDIS: Final = np.array(
     dtype=np.float64,
 )
 
-_MALIGNANT: Final = [CLASSES.index(name) for name in MALIGNANT]
-
 
 def malignant_share(activation: npt.NDArray[np.floating], temperature: float) -> npt.NDArray[np.float64]:
     """What each place says by itself: p(mel) + p(bcc) + p(akiec) of the softmax over its seven logits.
@@ -49,10 +48,19 @@ def malignant_share(activation: npt.NDArray[np.floating], temperature: float) ->
     Returns:
         [7, 7], 0..1.
     """
+    return share(activation, temperature, MALIGNANT)
+
+
+def share(activation: npt.NDArray[np.floating], temperature: float, classes: Sequence[str]) -> npt.NDArray[np.float64]:
+    """What each place says by itself for some of the classes together; otherwise as `malignant_share`.
+
+    Raises:
+        ValueError: one of them is not a class.
+    """
     scaled = activation.astype(np.float64) / temperature
     shares = np.exp(scaled - scaled.max(axis=2, keepdims=True))
     shares /= shares.sum(axis=2, keepdims=True)
-    return np.asarray(shares[:, :, _MALIGNANT].sum(axis=2))
+    return np.asarray(shares[:, :, [CLASSES.index(name) for name in classes]].sum(axis=2))
 
 
 def render(heat: npt.NDArray[np.floating], view: View | None = None, width: int = SIDE, height: int = SIDE) -> bytes:
