@@ -88,19 +88,28 @@ def only_one(var: Path, address: str) -> Iterator[None]:
         yield
 
 
+def record_in(var: Path) -> Path:
+    """The file that names the processes started."""
+    return var / "children.json"
+
+
 def end_leftovers(record: Path) -> None:
     """Ends web and workers of a launcher that was killed before it could: they would hold the port and the queue."""
     try:
         left: list[tuple[int, float]] = json.loads(record.read_text())
     except (OSError, ValueError):
         return
+    ended: list[psutil.Process] = []
     for pid, born in left:
         try:
+            process = psutil.Process(pid)
             # A process number alone may meanwhile belong to anybody.
-            if psutil.Process(pid).create_time() == born:
+            if process.create_time() == born:
+                ended += [process, *process.children(recursive=True)]
                 os.killpg(pid, signal.SIGKILL)
         except (psutil.NoSuchProcess, ProcessLookupError):
             continue
+    psutil.wait_procs(ended, timeout=GRACE_SECONDS)  # each of them may hold the port
     record.unlink(missing_ok=True)
 
 
@@ -164,7 +173,7 @@ class Launch:
         self.port = port
         self.stop = stop
         self.logs = places.make_private(var / "log")
-        self.record = var / "children.json"
+        self.record = record_in(var)
         self.environment = {
             **os.environ,
             "SKINCARE_VAR": str(var),
@@ -180,7 +189,6 @@ class Launch:
 
     def start(self) -> str:
         """Starts web and workers and prepares the database. The demo's log-ins. Raises NotStarted."""
-        end_leftovers(self.record)
         early = up_to_date(os.environ.get("DATABASE_URL", "").strip() or places.database_url(self.var))
         if early:
             self._start_children()
@@ -280,6 +288,7 @@ def run() -> None:
     port = number_from(os.environ, "PORT", DEFAULT_PORT, 65535)
     address = f"http://{HOST}:{port}/"
     with only_one(var, address):
+        end_leftovers(record_in(var))
         check_free(port)
         secrets.keep(var / "secrets")
         say("Starting …")

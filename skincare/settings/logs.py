@@ -19,6 +19,17 @@ def scrub(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     return event
 
 
+# Asked every few seconds for ever; the asker tells of what it hears.
+PROBES = (" /healthz", " /readyz")
+
+
+def quiet(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Keeps the questions of supervisors and load balancers out of the log."""
+    if str(event.get("request", "")).endswith(PROBES):
+        raise structlog.DropEvent
+    return event
+
+
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -34,6 +45,7 @@ def configure() -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             *SHARED,
+            quiet,
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.processors.StackInfoRenderer(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
@@ -62,8 +74,8 @@ def dictionary(renderer: Processor, level: int = logging.INFO) -> dict[str, Any]
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # django_structlog tells of each request already, with its id.
+            # django_structlog tells of each request and each failure already, with the request's id.
             "django.server": {"handlers": [], "propagate": False},
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "CRITICAL"},
         },
     }
