@@ -20,6 +20,9 @@ from diagnosis.classifier.recommendation import Thresholds
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import PREPROCESSING
 
+#: Where bundles that ship with the project lie, one folder each, named as the version.
+BUNDLES: Final = Path(__file__).resolve().parent / "bundles"
+
 MANIFEST: Final = "bundle.json"
 MODEL: Final = "model.tflite"
 WEIGHTS: Final = "model.weights.h5"

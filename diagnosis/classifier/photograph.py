@@ -134,15 +134,23 @@ def receive(upload: bytes) -> Photograph:
     )
 
 
+def check_bytes(count: int) -> None:
+    """Refuse a file by its length, for callers that know it before they read the file.
+
+    Raises:
+        PhotographRefused: longer than MAX_BYTES.
+    """
+    if count > MAX_BYTES:
+        raise PhotographRefused(
+            "too_many_bytes", f"{count / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are accepted"
+        )
+
+
 def _check_container(upload: bytes) -> container.Container:
     """Refuse by what can be known without decoding: bytes, kind, announced pixels, number of parts."""
     if not upload:
         raise PhotographRefused("empty", "the file is empty; send a JPEG or PNG photograph")
-    if len(upload) > MAX_BYTES:
-        raise PhotographRefused(
-            "too_many_bytes",
-            f"{len(upload) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are accepted",
-        )
+    check_bytes(len(upload))
     contents = container.inspect(upload)
     if contents is None:
         raise PhotographRefused("not_jpeg_or_png", f"the file is {_name_other(upload)}; JPEG or PNG is needed")
@@ -169,7 +177,7 @@ def _name_other(upload: bytes) -> str:
         return "a web page"
     if start.startswith((b"<svg", b"<?xml")):
         return "an SVG drawing or other XML"
-    return "neither JPEG nor PNG"
+    return "of an unknown kind"
 
 
 def _turn_for(pixels: int) -> AbstractContextManager[object]:

@@ -1,6 +1,7 @@
 """The network on a CPU: LiteRT, one view after the other, without TensorFlow."""
 
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ from diagnosis.classifier.backends import Forward
 from diagnosis.classifier.bundle import MODEL, Bundle, BundleRefused
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import SIDE
+
+Details = dict[str, dict[str, Any]]
 
 
 class LiteRT:
@@ -24,18 +27,16 @@ class LiteRT:
         self.name = f"litert {version('ai-edge-litert')}"
         try:
             self._interpreter = Interpreter(model_content=bundle.content(MODEL), num_threads=threads)
-            self._interpreter.allocate_tensors()
-            runner = self._interpreter.get_signature_runner()
-            inputs, outputs = runner.get_input_details(), runner.get_output_details()
-            self._view = inputs["view"]["index"]
-            self._dtype = inputs["view"]["dtype"]
+            inputs, outputs = _signature(self._interpreter)
+            shape, self._dtype, self._view = (inputs["view"][key] for key in ("shape", "dtype", "index"))
             self._logits, self._maps, self._embedding = (
                 outputs[name]["index"] for name in ("logits", "maps", "embedding")
             )
+            if tuple(shape) != (1, SIDE, SIDE, 3):
+                raise ValueError(f"its view is {tuple(shape)}")
+            self._interpreter.allocate_tensors()
         except (ValueError, KeyError, RuntimeError) as error:
             raise BundleRefused(f"{bundle.folder / MODEL}: not a network that LiteRT can run here: {error}") from error
-        self._interpreter.resize_tensor_input(self._view, [1, SIDE, SIDE, 3], strict=True)
-        self._interpreter.allocate_tensors()
 
     def forward(self, views: npt.NDArray[np.uint8]) -> Forward:
         """See `backends.Backend.forward`."""
@@ -51,3 +52,9 @@ class LiteRT:
             results.maps[row] = self._interpreter.get_tensor(self._maps)[0]
             results.embeddings[row] = self._interpreter.get_tensor(self._embedding)[0]
         return results
+
+
+def _signature(interpreter: Interpreter) -> tuple[Details, Details]:
+    """Inputs and outputs by name. The runner that knows them blocks the interpreter while it lives, so it ends here."""
+    runner = interpreter.get_signature_runner()
+    return runner.get_input_details(), runner.get_output_details()
