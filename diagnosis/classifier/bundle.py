@@ -128,7 +128,7 @@ def _check_files(folder: Path, listed: Mapping[str, str]) -> None:
     for name in sorted(REQUIRED - listed.keys()):
         raise BundleRefused(f"{folder / MANIFEST}: does not list {name}, which every bundle has")
     for name, sha256 in listed.items():
-        if Path(name).name != name or name == MANIFEST:
+        if Path(name).name != name or name in ("", MANIFEST):
             raise BundleRefused(f"{folder / MANIFEST}: lists {name!r}, which is not the name of a file beside it")
         if Path(name).suffix not in _SUFFIXES:
             raise BundleRefused(f"{folder / name}: a bundle holds no {Path(name).suffix or 'such'} files")
