@@ -215,7 +215,8 @@ class Launch:
                 time.sleep(TICK_SECONDS)
             said, _ = preparation.communicate()
         if preparation.returncode and not self.stop.asked:
-            raise NotStarted(f"The database could not be prepared:\n{log.read_text()[-1500:].strip()}")
+            reason = (log.read_text().strip().splitlines() or ["no reason given"])[-1]
+            raise NotStarted(f"The database could not be prepared: {reason}\nMore in {log}")
         return said
 
     def wait_until_ready(self) -> None:
