@@ -43,7 +43,7 @@ class DeclaredAccess(BasePermission):
             return False
         if access is None:
             # A method that the view has but did not declare is closed; one it has not goes on to its 405.
-            return not hasattr(view, method.lower())
+            return method.lower() not in view.http_method_names or not hasattr(view, method.lower())
         _check_scope(request, view, method)
         if access is Access.CLINICIAN and not clinics_of(request):
             raise PermissionDenied("this is for clinicians; you are not one in any organisation", code="role_missing")

@@ -184,7 +184,7 @@ class CaseRetryView(ApiView):
         tags=["Cases"],
         request=None,
         responses={202: CaseDocument, **problem_examples(401, 403, 404, 409)},
-        examples=[OpenApiExample("Waiting again", value=EXAMPLE_WAITING, response_only=True)],
+        examples=[OpenApiExample("Waiting again", value=EXAMPLE_WAITING, response_only=True, status_codes=["202"])],
     )
     def post(self, request: Request, pk: Any) -> Response:
         """Ask again."""

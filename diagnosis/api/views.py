@@ -13,6 +13,8 @@ from skincare.accounts.models import TokenScope
 class ApiView(GenericAPIView):  # type: ignore[type-arg]
     """What every view of the API rests on: declared access, nothing kept by browsers and proxies."""
 
+    #: OPTIONS would describe forms that docs/openapi.yaml describes better.
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     access: ClassVar[Mapping[str, Access]] = {}
     #: Scopes of methods that are other than read for safe methods and write for the rest.
     scopes: ClassVar[Mapping[str, TokenScope]] = {}

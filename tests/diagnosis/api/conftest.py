@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 
+from diagnosis.api.throttles import counters
 from diagnosis.models import Analysis, Case, CaseImage, ConsentEvent, Lesion, Patient
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
@@ -17,6 +18,7 @@ from tests.diagnosis.api.requests import ApiClient, token_for
 @pytest.fixture(autouse=True)
 def _no_counts_of_other_tests() -> None:
     cache.clear()
+    counters.silent_until = 0.0
 
 
 @pytest.fixture

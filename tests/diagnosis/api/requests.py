@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.test.client import ClientHandler
 
 from diagnosis.api.submission import EXAMPLE_CASE
 from skincare.accounts.models import ApiToken, TokenScope, User
@@ -23,12 +24,17 @@ def token_for(user: User, *scopes: TokenScope) -> str:
     return str(plain)
 
 
+#: One for all clients: loading the middleware, which looks for every static file, takes longer than most requests.
+_handler = ClientHandler(enforce_csrf_checks=False)
+
+
 class ApiClient(Client):
     """A client that sends a token, JSON by default, and whole submissions."""
 
-    def __init__(self, token: str = "", **kwargs: Any) -> None:
+    def __init__(self, token: str = "") -> None:
         headers = {"Authorization": f"Token {token}"} if token else {}
-        super().__init__(headers=headers, raise_request_exception=False, **kwargs)
+        super().__init__(headers=headers, raise_request_exception=False)
+        self.handler = _handler
 
     def send(self, path: str, data: Any = None, **kwargs: Any) -> Any:
         """POST JSON."""
