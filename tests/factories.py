@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.utils import timezone
@@ -40,12 +41,12 @@ def organisation(kind: str = Organisation.Kind.CLINIC, name: str = "") -> Organi
     return Organisation.objects.create(name=name or f"Clinic {next(_numbers)}", kind=kind)
 
 
-def user(email: str = "", **fields: object) -> User:
+def user(email: str = "", **fields: Any) -> User:
     """A new user without any role; the password is ``PASSWORD``."""
     return User.objects.create_user(email or f"user{next(_numbers)}@clinic.example", PASSWORD, **fields)
 
 
-def member(role: Role, of: Organisation | None = None, **fields: object) -> User:
+def member(role: Role, of: Organisation | None = None, **fields: Any) -> User:
     """A new user with one role in an organisation (a new clinic if none is given)."""
     person = user(**fields)
     Membership.objects.create(user=person, organisation=of or organisation(), role=role)

@@ -33,7 +33,7 @@ PHOTOGRAPHS: Final = Path(__file__).resolve().parent.parent / "demo"
 #: Ids of the demo are derived from this, so that loading it again finds what is there.
 _NAMESPACE: Final = UUID("6f0d6ad4-3f0b-4f6e-9a53-7d0d6c1f4a10")
 
-POLICY_VERSION: Final = "2026-11"
+POLICY_VERSION: Final = "2026-1"
 POLICY_TITLE: Final = "Photographs of your skin"
 POLICY_TEXT: Final = """\
 Your clinician would like to photograph a spot on your skin. You decide, separately, about three things:

@@ -1,0 +1,211 @@
+"""A whole platform in a folder of its own: real servers, web and workers, which tests may kill, freeze and empty."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+import psycopg2
+import redis
+import requests
+
+from diagnosis.api.submission import EXAMPLE_CASE
+from skincare.launch import places
+from skincare.launch.servers import Servers, Valkey
+from skincare.launch.up import ROOT, programs
+from tests.factories import PHOTOGRAPH
+
+#: How long anything that is promised may take here; far above what it takes on two busy cores.
+PATIENCE_SECONDS = 90.0
+
+
+def eventually(what: str, holds: Callable[[], bool]) -> None:
+    """Ask again and again until it holds."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < end, f"not within {PATIENCE_SECONDS:.0f} s: {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Platform:
+    """Starts with ``start``; every program can be stopped by its own process id and started again."""
+
+    def __init__(self, var: Path) -> None:
+        self.var = var
+        self.port = free_port()
+        self.valkey = Valkey(var, durable=False)
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTEST_", "SKINCARE_", "DATABASE_URL", "REDIS_URL", "DJANGO_"))
+        } | {
+            "SKINCARE_VAR": str(var),
+            "SKINCARE_LEASE_SECONDS": "3",
+            "DJANGO_SETTINGS_MODULE": "skincare.settings.local",
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.headers: dict[str, str] = {}
+        self.servers = ExitStack()
+
+    # --- life -----------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Servers, tables, demonstration, web and workers; then somebody logs in."""
+        self.servers.enter_context(Servers(self.var, durable=False).borrowed())
+        for command in (["migrate", "--verbosity=0"], ["load_demo"]):
+            subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=self.environment, check=True)
+        for name in programs(self.port, 1):
+            self.start_program(name)
+        eventually("the platform is ready", self.ready)
+        password = (self.var / "secrets" / "demo-password").read_text().strip()
+        answer = requests.post(
+            self.url("auth/token/"), json={"email": "clinician@demo.example", "password": password}, timeout=30
+        )
+        self.headers = {"Authorization": f"Token {answer.json()['token']}"}
+        eventually("the demonstration is answered", lambda: self.unfinished() == 0)
+
+    def start_program(self, name: str) -> None:
+        """Start one of ``web``, ``inference`` and ``default``."""
+        with (self.var / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                programs(self.port, 2)[name],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill_tree(self, name: str) -> None:
+        """``kill -9`` for a program and all its children."""
+        main = psutil.Process(self.processes[name].pid)
+        for process in [main, *main.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.processes.pop(name).wait()
+
+    def children(self, name: str) -> list[psutil.Process]:
+        """The processes that a program has forked."""
+        found: list[psutil.Process] = psutil.Process(self.processes[name].pid).children()
+        return found
+
+    def stop(self) -> None:
+        """End everything that was started here, and nothing else."""
+        for name in list(self.processes):
+            self.kill_tree(name)
+        self.servers.close()
+
+    # --- use ------------------------------------------------------------------------------------------------------
+    def url(self, path: str) -> str:
+        """Address of a resource of the API."""
+        return f"http://127.0.0.1:{self.port}/api/v1/{path}"
+
+    def ready(self) -> bool:
+        """What ``/readyz`` says."""
+        with suppress(requests.ConnectionError):
+            return requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=10).status_code == 200
+        return False
+
+    def submit(self, number: int = 1) -> list[str]:
+        """Submit cases as a clinician; each must be accepted. Returns their ids."""
+        ids = []
+        for _ in range(number):
+            key = str(uuid4())
+            answer = requests.post(
+                self.url("cases/"),
+                headers={**self.headers, "Idempotency-Key": key},
+                data={"case": json.dumps(self.case())},
+                files={"images": ("photograph.jpg", PHOTOGRAPH.read_bytes(), "image/jpeg")},
+                timeout=30,
+            )
+            assert answer.status_code == 201, answer.text
+            ids.append(key)
+        return ids
+
+    def case(self) -> dict[str, Any]:
+        """The JSON of a submission by a new patient."""
+        now = datetime.now(UTC).isoformat()
+        case: dict[str, Any] = json.loads(json.dumps(EXAMPLE_CASE))
+        case["patient"]["record_number"] = str(uuid4())
+        case["seen_at"] = now
+        for consent in case["consents"]:
+            consent["captured_at"] = now
+        return case
+
+    def ask(self, sql: str, *parameters: object) -> Any:
+        """The first column of the first row that the database answers."""
+        with psycopg2.connect(places.database_url(self.var)) as connection, connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            row = cursor.fetchone()
+            return row[0] if row else None
+
+    def in_state(self, state: str) -> int:
+        """How many analyses are in a state."""
+        return int(self.ask("SELECT count(*) FROM diagnosis_analysis WHERE state = %s", state))
+
+    def unfinished(self) -> int:
+        """How many analyses wait or run."""
+        return int(self.ask("SELECT count(*) FROM diagnosis_analysis WHERE state IN ('waiting', 'running')"))
+
+    def broker(self) -> "redis.Redis":
+        """A client of the broker."""
+        return redis.Redis.from_url(places.redis_url(self.var))
+
+    # --- faults ---------------------------------------------------------------------------------------------------
+    def freeze_workers(self) -> list[psutil.Process]:
+        """Stop the inference processes where they stand (SIGSTOP)."""
+        children = self.children("inference")
+        for child in children:
+            child.send_signal(signal.SIGSTOP)
+        return children
+
+    def thaw_workers(self) -> None:
+        """Let frozen processes go on."""
+        for child in self.children("inference"):
+            with suppress(psutil.NoSuchProcess):
+                child.send_signal(signal.SIGCONT)
+
+    def freeze_in_the_middle(self, cases: int) -> list[str]:
+        """Submit cases and freeze the workers while they hold some of them. Returns the cases' ids."""
+        self.freeze_workers()
+        ids = self.submit(cases)
+        for _ in range(200):
+            self.thaw_workers()
+            eventually("a worker takes something", lambda: self.in_state("running") > 0 or self.unfinished() == 0)
+            self.freeze_workers()
+            if self.in_state("running") > 0:
+                return ids
+            ids += self.submit(cases)
+        raise AssertionError("the workers were always faster than the freezing")
+
+    def assert_answered_once(self, ids: list[str]) -> None:
+        """Each case reaches an answer (or an abstention), with exactly one audit event that says so."""
+        eventually("every case is final", lambda: self.unfinished() == 0)
+        for case in ids:
+            state, analysis = self.ask(
+                "SELECT ARRAY[state, id::text] FROM diagnosis_analysis WHERE case_id = %s::uuid", case
+            )
+            assert state in {"answered", "abstained"}, f"case {case} is {state}"
+            events = self.ask(
+                "SELECT count(*) FROM audit_auditevent WHERE object_id = %s"
+                " AND action IN ('analysis.answered', 'analysis.abstained', 'analysis.failed')",
+                analysis,
+            )
+            assert events == 1, f"case {case} was answered {events} times"
