@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-from skincare.launch import places, secrets
+from skincare.launch import places, prepare, secrets
 from skincare.launch.children import Child
 from skincare.launch.servers import ServerFailed, Servers
 
@@ -113,7 +113,7 @@ def end_leftovers(record: Path) -> None:
     record.unlink(missing_ok=True)
 
 
-def remember(record: Path, children: list[Child]) -> None:
+def remember(record: Path, children: Iterable[Child]) -> None:
     """Writes down which processes run, for `end_leftovers` of a later start."""
     alive = []
     for child in children:
@@ -126,7 +126,7 @@ def remember(record: Path, children: list[Child]) -> None:
 
 
 def programs(port: int, inference_workers: int) -> dict[str, list[str]]:
-    """The programs to run, in the order in which they are started; the last is stopped first."""
+    """The programs to run: the web, the workers that read photographs, and the one that sweeps."""
     celery = [sys.executable, "-m", "celery", "--app=skincare", "worker", "--without-gossip", "--without-mingle"]
     return {
         "inference": [
@@ -144,27 +144,6 @@ def programs(port: int, inference_workers: int) -> dict[str, list[str]]:
     }  # fmt: skip
 
 
-def migrations_on_disk() -> set[tuple[str, str]]:
-    """The project's own migrations as (app, name)."""
-    return {
-        (path.parent.parent.name, path.stem)
-        for package in ("skincare", "diagnosis", "training")
-        for path in (ROOT / package).glob("**/migrations/[0-9]*.py")
-    }
-
-
-def up_to_date(database_url: str) -> bool:
-    """Whether web and workers may start before `prepare` has looked: every migration of ours is recorded as applied."""
-    import psycopg2
-
-    try:
-        with psycopg2.connect(database_url, connect_timeout=5) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT app, name FROM django_migrations")
-            return migrations_on_disk() <= set(cursor.fetchall())
-    except psycopg2.Error:
-        return False
-
-
 class Launch:
     """One run of everything, from the first server to the last farewell."""
 
@@ -177,30 +156,27 @@ class Launch:
         self.environment = {
             **os.environ,
             "SKINCARE_VAR": str(var),
-            "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "skincare.settings.local"),
+            "DJANGO_SETTINGS_MODULE": "skincare.settings.local",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
         }
         workers = number_from(os.environ, "SKINCARE_INFERENCE_WORKERS", 1, 64)
-        self.children = [
-            Child(name, command, self.environment, self.logs / f"{name}.log")
+        self.children = {
+            name: Child(name, command, self.environment, self.logs / f"{name}.log")
             for name, command in programs(port, workers).items()
-        ]
+        }
 
-    def start(self) -> str:
-        """Starts web and workers and prepares the database. The demo's log-ins. Raises NotStarted."""
-        early = up_to_date(os.environ.get("DATABASE_URL", "").strip() or places.database_url(self.var))
-        if early:
-            self._start_children()
-        logins = self._prepare()
-        if not early:
-            self._start_children()
-        return logins
-
-    def _start_children(self) -> None:
-        for child in self.children:
-            child.start()
-        remember(self.record, self.children)
+    def prepare(self) -> str:
+        """Prepares the database where that is needed. The demo's log-ins. Raises NotStarted."""
+        url = os.environ.get("DATABASE_URL", "").strip() or places.database_url(self.var)
+        note = self.var / "secrets" / "prepared.json"
+        files = prepare.state_of_files()
+        said = prepare.remembered(note, files, prepare.state_of_database(url))
+        if said is None:
+            said = self._prepare()
+            if not self.stop.asked:
+                prepare.remember(note, files, prepare.state_of_database(url), said)
+        return said
 
     def _prepare(self) -> str:
         log = self.logs / "prepare.log"
@@ -217,16 +193,31 @@ class Launch:
         if preparation.returncode and not self.stop.asked:
             reason = (log.read_text().strip().splitlines() or ["no reason given"])[-1]
             raise NotStarted(f"The database could not be prepared: {reason}\nMore in {log}")
-        return said
+        return "\n".join(f"  {line}" for line in said.splitlines() if "@" in line)
 
-    def wait_until_ready(self) -> None:
-        """Returns once /readyz is green, or somebody asked to stop. Raises NotStarted with what is missing."""
+    def start(self) -> None:
+        """Starts web and inference, and the sweeper once those answer: three at once delay one another on two cores.
+
+        Raises NotStarted.
+        """
+        first = [self.children["inference"], self.children["web"]]
+        self._start(first)
+        self._wait_until_ready(first)
+        if not self.stop.asked:
+            self._start([self.children["default"]])
+
+    def _start(self, children: list[Child]) -> None:
+        for child in children:
+            child.start()
+        remember(self.record, self.children.values())
+
+    def _wait_until_ready(self, children: list[Child]) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not self.stop.asked:
             missing = self._missing()
             if not missing:
                 return
-            for child in self.children:
+            for child in children:
                 if problem := child.tend():
                     say(problem)
                     say(child.last_words())
@@ -241,7 +232,7 @@ class Launch:
     def _missing(self) -> dict[str, str]:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
         try:
-            connection.request("GET", "/readyz", headers={"Host": "localhost"})
+            connection.request("GET", "/readyz")
             answer: dict[str, dict[str, str]] = json.loads(connection.getresponse().read())
             return answer["missing"]
         except (OSError, http.client.HTTPException, ValueError, KeyError):
@@ -252,19 +243,20 @@ class Launch:
     def look_after(self) -> None:
         """Starts again what dies and shows what goes wrong, until somebody asks to stop."""
         while not self.stop.asked:
-            for child in self.children:
+            for child in self.children.values():
                 before = child.pid
                 if problem := child.tend():
                     say(problem)
                 for line in child.problems():
                     say(f"{child.name} | {line}")
                 if child.pid != before:
-                    remember(self.record, self.children)
+                    remember(self.record, self.children.values())
             time.sleep(TICK_SECONDS)
 
     def end(self) -> None:
         """Stops web first, so that nothing new comes in, then the workers, which finish what they read."""
-        for group in ([self.children[-1]], self.children[:-1]):
+        for names in (["web"], ["inference", "default"]):
+            group = [self.children[name] for name in names]
             for child in group:
                 child.ask_to_stop()
             deadline = time.monotonic() + GRACE_SECONDS
@@ -277,7 +269,8 @@ class Launch:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    with suppress(OSError):  # the terminal may be gone; what was started still has to be stopped
+        print(text, flush=True)
 
 
 def run() -> None:
@@ -296,12 +289,13 @@ def run() -> None:
         with Servers.wanted(var).borrowed():
             launch = Launch(var, port, stop)
             try:
-                logins = launch.start()
-                launch.wait_until_ready()
+                logins = launch.prepare()
+                if not stop.asked:
+                    launch.start()
                 if not stop.asked:
                     say(f"Ready after {time.monotonic() - began:.1f} s: {address}")
                     say(f"API: {address}api/docs/   Status: {address}readyz   Logs: {launch.logs}")
-                    say(logins.strip())
+                    say(f"Demonstration log-ins:\n{logins}")
                     say("Ctrl-C stops everything.")
                 launch.look_after()
                 say("Stopping …")

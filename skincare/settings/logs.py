@@ -19,17 +19,6 @@ def scrub(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     return event
 
 
-# Asked every few seconds for ever; the asker tells of what it hears.
-PROBES = (" /healthz", " /readyz")
-
-
-def quiet(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Keeps the questions of supervisors and load balancers out of the log."""
-    if str(event.get("request", "")).endswith(PROBES):
-        raise structlog.DropEvent
-    return event
-
-
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -45,7 +34,6 @@ def configure() -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             *SHARED,
-            quiet,
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.processors.StackInfoRenderer(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,

@@ -36,8 +36,6 @@ if not BUCKET and not environment.text("MEDIA_ROOT"):
     )
 
 SECURE_SSL_REDIRECT = True
-# A load balancer asks for these without TLS, from inside.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True

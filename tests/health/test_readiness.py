@@ -172,6 +172,17 @@ def test_an_unforeseen_failure_names_its_kind_and_keeps_its_text_to_itself(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_load_balancer_may_ask_by_an_address_that_is_no_host_name_of_ours_and_without_tls(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(settings, "READINESS_CHECKS", {})
+    monkeypatch.setattr(settings, "ALLOWED_HOSTS", ["clinic.example"])
+    monkeypatch.setattr(settings, "SECURE_SSL_REDIRECT", True)
+
+    assert client.get(path, headers={"host": "10.0.0.7"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_an_answer_about_now_is_never_cached_and_takes_no_orders(
     client: Client, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
