@@ -1,7 +1,7 @@
 """cases/: submitting, listing and polling cases, and asking for an analysis again."""
 
 import hashlib
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import django_filters
 from django.db.models import QuerySet
@@ -81,7 +81,8 @@ class CasesView(ApiView):
     def get(self, request: Request) -> Response:
         """List cases."""
         refuse_unknown_parameters(request, {"cursor", "page_size", *CaseFilter.base_filters})
-        page = self.paginate_queryset(self.filter_queryset(_visible(request).select_related("analysis")))
+        cases = _visible(request).select_related("analysis").defer("sealed_note", *_NOT_LISTED)
+        page = self.paginate_queryset(self.filter_queryset(cases))
         assert page is not None
         record_reads(signed_in(request), [(case.organisation_id, case.patient_id) for case in page])
         return self.get_paginated_response(CaseSummaryDocument(page, many=True, context={"request": request}).data)
@@ -123,7 +124,7 @@ class CasesView(ApiView):
         read = read_submission(request)
         user = signed_in(request)
         submission = submit_case(user=user, organisation=read.organisation, new=read.new, digest=read.digest)
-        case = _visible(request).with_everything().get(pk=submission.case.pk)
+        case = _whole(request).get(pk=submission.case.pk)
         if submission.replayed:
             record_reads(user, [(case.organisation_id, case.patient_id)])
         response = Response(CaseDocument(case, context={"request": request}).data, status=201)
@@ -165,7 +166,7 @@ class CaseView(ApiView):
             # Nothing of the patient leaves the server, so there is no read to record.
             unchanged["ETag"] = etag
             return unchanged
-        case = get_object_or_404(_visible(request).with_everything(), pk=pk)
+        case = get_object_or_404(_whole(request), pk=pk)
         record_reads(user, [(case.organisation_id, case.patient_id)])
         response = Response(CaseDocument(case, context={"request": request}).data)
         response["ETag"] = etag
@@ -191,7 +192,7 @@ class CaseRetryView(ApiView):
         user = signed_in(request)
         case = get_object_or_404(_visible(request), pk=pk)
         retry(user=user, case=case)
-        case = _visible(request).with_everything().get(pk=pk)
+        case = _whole(request).get(pk=pk)
         record_reads(user, [(case.organisation_id, case.patient_id)])
         response = Response(CaseDocument(case, context={"request": request}).data, status=202)
         return _with_poll_hint(response, case)
@@ -202,6 +203,15 @@ def _visible(request: Request) -> Any:
     clinics = clinics_of(request)
     # The same rows, said so that PostgreSQL walks the index of one organisation from its newest case.
     return cases.filter(organisation_id=clinics[0]) if len(clinics) == 1 else cases
+
+
+#: Kilobytes a row that no document shows, and more that a list does not.
+_NOT_SHOWN: Final = ("analysis__sealed_map", "analysis__sealed_embedding")
+_NOT_LISTED: Final = (*_NOT_SHOWN, "analysis__readings", "analysis__conditions", "analysis__timings")
+
+
+def _whole(request: Request) -> Any:
+    return _visible(request).with_everything().defer("analysis__model_version__manifest", *_NOT_SHOWN)
 
 
 def _etag(request: Request, pk: Any) -> str:

@@ -52,14 +52,16 @@ def stated(forms: list[dict[str, Any]], *, path: str) -> list[ConsentStatement]:
     wanted = {(form["policy_version"], form["policy_language"]) for form in forms}
     policies = {
         (policy.version, policy.language): policy
-        for policy in ConsentPolicy.objects.filter(version__in=[version for version, _ in wanted])
+        for policy in ConsentPolicy.objects.filter(version__in={version for version, _ in wanted})
     }
     statements = []
     for index, form in enumerate(forms):
         version, language = form["policy_version"], form["policy_language"]
         policy = policies.get((version, language))
         if policy is None:
-            detail = f"there is no consent policy {version!r} in language {language!r}; see consent-policies/"
+            current = ConsentPolicy.objects.filter(language=language).first()
+            hint = f"the current one is {current.version!r}" if current else "see consent-policies/"
+            detail = f"there is no consent policy {version!r} in language {language!r}; {hint}"
             raise Refusal("no_such_policy", detail, field=path.format(index))
         statements.append(
             ConsentStatement(

@@ -123,8 +123,8 @@ EXAMPLE_ANSWERED: Final = {
         "state": "answered",
         "statement": (
             "Refer urgently, on the suspected skin cancer pathway. The network's malignancy risk is above the "
-            "threshold. The network puts the risk of a malignant or pre-malignant lesion at 61% and thinks first of: "
-            f"Melanoma. {_SUPPORT}"
+            "threshold. The network puts the risk of a malignant or pre-malignant lesion at 61%. The most probable "
+            f"diagnosis is Melanoma, at 58%. {_SUPPORT}"
         ),
         "probabilities": {
             "akiec": 0.02,

@@ -89,20 +89,20 @@ class _CapOnEachPart(FileUploadHandler):
 
     def new_file(self, field_name: str, *args: Any, **kwargs: Any) -> None:
         super().new_file(field_name, *args, **kwargs)
-        self._is_case = field_name == PART_CASE
+        self._part = field_name
         self._size = 0
         if field_name == PART_IMAGES:
             self.photographs += 1
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         self._size += len(raw_data)
-        if self._is_case and self._size > MOST_JSON_BYTES:
-            detail = f"the part 'case' is too large; at most {MOST_JSON_BYTES // 1024} KB of JSON are accepted"
-            self.too_large = Problem(413, "too_large", detail, field=PART_CASE)
+        if self._part != PART_IMAGES and self._size > MOST_JSON_BYTES:
+            detail = f"the part {self._part!r} is too large; at most {MOST_JSON_BYTES // 1024} KB of JSON are accepted"
+            self.too_large = Problem(413, "too_large", detail, field=self._part)
         elif self._size > MAX_BYTES:
-            detail = f"photograph {self.photographs}: more than {MAX_BYTES / 1e6:.0f} MB; send a smaller JPEG"
-            field = f"{PART_IMAGES}[{max(0, self.photographs - 1)}]"
-            self.too_large = Problem(413, "too_many_bytes", detail, field=field)
+            detail = f"photograph {self.photographs}: more than the {MAX_BYTES / 1e6:.0f} MB that are accepted"
+            field = f"{PART_IMAGES}[{self.photographs - 1}]"
+            self.too_large = Problem(413, "too_many_bytes", f"{detail}; send a smaller JPEG", field=field)
         if self.too_large is not None:
             # The rest is read and dropped, so that the sender is listening when the answer comes.
             raise StopUpload(connection_reset=False)

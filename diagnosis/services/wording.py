@@ -6,7 +6,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
 from diagnosis.classifier.recommendation import Decider, Level, Notice
-from diagnosis.classifier.taxonomy import NAMES
+from diagnosis.classifier.taxonomy import CLASSES, NAMES
 from diagnosis.models import Analysis, AnalysisState
 
 RECOMMENDATIONS: Final[dict[str, Promise]] = {
@@ -53,11 +53,7 @@ def statement(analysis: Analysis) -> str:
             sentences = [
                 str(RECOMMENDATIONS[analysis.recommendation]),
                 str(DECIDERS[analysis.decided_by]),
-                gettext(
-                    "The network puts the risk of a malignant or pre-malignant lesion at %(risk)s and thinks first of: "
-                    "%(name)s."
-                )
-                % {"risk": per_cent(analysis.malignancy_risk or 0.0), "name": NAMES[analysis.predicted]},
+                *_what_the_network_says(analysis),
                 *(str(NOTICES[notice]) for notice in analysis.notices if notice in NOTICES),
             ]
         case AnalysisState.ABSTAINED:
@@ -73,6 +69,23 @@ def statement(analysis: Analysis) -> str:
         case _:
             sentences = [gettext("The network has not answered yet. If you are worried, do not wait for it: refer.")]
     return " ".join(sentence for sentence in [*sentences, str(SUPPORT)] if sentence)
+
+
+def _what_the_network_says(analysis: Analysis) -> list[str]:
+    probabilities = dict(zip(CLASSES, analysis.probabilities or [], strict=True))
+    likeliest = max(probabilities, key=lambda code: probabilities[code])
+    sentences = [
+        gettext("The network puts the risk of a malignant or pre-malignant lesion at %(risk)s.")
+        % {"risk": per_cent(analysis.malignancy_risk or 0.0)},
+        gettext("The most probable diagnosis is %(name)s, at %(share)s.")
+        % {"name": NAMES[likeliest], "share": per_cent(probabilities[likeliest])},
+    ]
+    if analysis.predicted != likeliest:
+        sentences.append(
+            gettext("Allowing for how common each diagnosis is, it looks most like %(name)s.")
+            % {"name": NAMES[analysis.predicted]}
+        )
+    return sentences
 
 
 def per_cent(share: float) -> str:
