@@ -1,18 +1,12 @@
 """Which version of the network serves, and how a version comes into the register."""
 
-from pathlib import Path
-from typing import Final
-
 from django.db import transaction
 from django.utils import timezone
 
 from diagnosis.classifier import shipped
-from diagnosis.classifier.bundle import Bundle
+from diagnosis.classifier.bundle import BUNDLES, Bundle
 from diagnosis.models import ModelVersion, VersionState
 from skincare.audit.record import record
-
-#: Bundles that ship with the project, one folder each, named as the version.
-BUNDLES: Final = Path(__file__).resolve().parent.parent / "classifier" / "bundles"
 
 
 class NoVersionServes(LookupError):

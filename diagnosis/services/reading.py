@@ -3,17 +3,19 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 import numpy as np
 import structlog
 from django.conf import settings
+from django.utils import timezone
 
 from diagnosis.classifier.bundle import BundleRefused
-from diagnosis.classifier.network import Network, Reading
+from diagnosis.classifier.network import BackendName, Network
 from diagnosis.classifier.quality import Quality
-from diagnosis.classifier.recommendation import AbstentionReason, ClinicalPicture, Kind, ReadImage, conclude
+from diagnosis.classifier.reading import Reading
+from diagnosis.classifier.recommendation import AbstentionReason, ClinicalPicture, ReadImage, conclude
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import decode_view
 from diagnosis.models import Analysis, AnalysisState, Case, CaseImage, ImageKind, ModelVersion, Suspicion
@@ -59,7 +61,9 @@ def network_in_service() -> NetworkInService:
     version = champion()
     if _in_service is None or _in_service.version.pk != version.pk:
         network = Network.open(
-            open_bundle(version), backend=settings.INFERENCE_BACKEND, threads=settings.INFERENCE_THREADS
+            open_bundle(version),
+            backend=cast(BackendName, settings.INFERENCE_BACKEND),
+            threads=settings.INFERENCE_THREADS,
         )
         _in_service = NetworkInService(version, network)
         log.info("network_opened", model_version=version.name, backend=settings.INFERENCE_BACKEND)
@@ -124,12 +128,15 @@ class OpenedCase:
     analysis: Analysis
     images: Sequence[CaseImage]
     views: dict[int, np.ndarray]
+    waited_ms: float
     open_ms: float
 
 
 def open_case(analysis: Analysis) -> OpenedCase:
     """Fetch and decrypt the views of a case; overviews and poor photographs are not for the network."""
     start = time.perf_counter()
+    assert analysis.waiting_since is not None  # it was claimed from among those that wait
+    waited_ms = (timezone.now() - analysis.waiting_since).total_seconds() * 1000
     patient = analysis.case.patient
     images = list(analysis.case.images.all())
     views = {
@@ -137,7 +144,7 @@ def open_case(analysis: Analysis) -> OpenedCase:
         for image in images
         if image.kind != ImageKind.OVERVIEW and not image.quality_problems
     }
-    return OpenedCase(analysis, images, views, (time.perf_counter() - start) * 1000)
+    return OpenedCase(analysis, images, views, waited_ms, (time.perf_counter() - start) * 1000)
 
 
 def _forward(
@@ -202,7 +209,11 @@ def fill_in(opened: OpenedCase, readings: dict[int, Reading], serving: NetworkIn
         "backend": serving.network.backend_name,
     }
     analysis.readings = [_account(image, readings.get(image.position)) for image in opened.images]
-    analysis.timings = {"open_views_ms": round(opened.open_ms, 3), "forward_ms": round(forward_ms, 3)}
+    analysis.timings = {
+        "waited_ms": round(opened.waited_ms, 3),
+        "open_views_ms": round(opened.open_ms, 3),
+        "forward_ms": round(forward_ms, 3),
+    }
     if conclusion.reason is not None:
         analysis.state = AnalysisState.ABSTAINED
         analysis.reason = str(conclusion.reason)

@@ -153,7 +153,8 @@ def test_the_same_record_number_may_be_used_in_another_organisation_and_is_not_r
         factories.submit(factories.clinician(), factories.new_case(patient=NewPatient(record_number="A-1"))).case
         for _ in range(2)
     ]
-    assert bytes(cases[0].patient.record_number_index) != bytes(cases[1].patient.record_number_index)
+    digests = {bytes(case.patient.record_number_index or b"") for case in cases}
+    assert len(digests) == 2
 
 
 def test_a_case_cannot_name_another_patients_lesion_even_past_the_service() -> None:
