@@ -20,12 +20,13 @@ from diagnosis.classifier.quality import Quality
 MAX_BYTES: Final = 25 * 1024 * 1024
 
 #: Announced width x height above which a file is refused before decoding. 48- and 50-megapixel phones and 61-megapixel
-#: cameras pass; 108- and 200-megapixel modes do not: they would cost half a gigabyte each and show nothing more.
+#: cameras pass; 108- and 200-megapixel modes do not: they show nothing more and cost a second or two each.
 MAX_PIXELS: Final = 64_000_000
 
-#: Above this, the picture is decoded at half its width and height. 24 megapixels (phones since 2023, most cameras) are
-#: kept whole for the dermatologist. Phone sensors beyond that have four pixels under one colour filter, so half scale
-#: is what they resolve; it also bounds a decoded picture to 100 MB.
+#: Above this, a JPEG is decoded at half its width and height. 24 megapixels (phones since 2023, most cameras) are kept
+#: whole for the dermatologist. Phone sensors beyond that have four pixels under one colour filter, so half scale is
+#: what they resolve. A file that must be held whole to be decoded (PNG, or JPEG in several scans) is refused above it:
+#: no camera writes one. So a decoded picture never takes more than 100 MB.
 MAX_KEPT_PIXELS: Final = 25_000_000
 
 #: Width and height needed: the network's own, so that its view is never made up by enlarging.
@@ -154,10 +155,13 @@ def _check_container(upload: bytes) -> container.Container:
     contents = container.inspect(upload)
     if contents is None:
         raise PhotographRefused("not_jpeg_or_png", f"the file is {_name_other(upload)}; JPEG or PNG is needed")
-    if contents.width * contents.height > MAX_PIXELS:
+    plain = contents.format == "JPEG" and contents.scans <= 1
+    most = MAX_PIXELS if plain else MAX_KEPT_PIXELS
+    if contents.width * contents.height > most:
         raise PhotographRefused(
             "too_many_pixels",
-            f"{contents.width}x{contents.height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are accepted",
+            f"{contents.width}x{contents.height} pixels; at most {most // 1_000_000} megapixels are accepted"
+            + ("" if plain else ", or a plain (baseline) JPEG"),
         )
     if contents.scans > _MAX_SCANS or contents.parts > _MAX_PARTS:
         raise PhotographRefused(
@@ -190,19 +194,13 @@ def _decode(upload: bytes, contents: container.Container) -> tuple[Image.Image, 
         # Pillow gives a multi-picture JPEG the format MPO by itself; "MPO" is not a name that can be asked for.
         image = Image.open(io.BytesIO(upload), formats=("JPEG", "PNG"))
         _check_header(image, contents)
-        large = image.width * image.height > MAX_KEPT_PIXELS
-        if large:
-            image.draft(None, (image.width // 2, image.height // 2))  # JPEG only; a PNG is reduced below
+        if image.width * image.height > MAX_KEPT_PIXELS:
+            image.draft(None, (image.width // 2, image.height // 2))
         sampling = _FULL_COLOUR if contents.format == "PNG" else JpegImagePlugin.get_sampling(image)
         received_format = image.format or contents.format
         image.load()
-        decoded: Image.Image = image
-        if decoded.width * decoded.height > MAX_KEPT_PIXELS:
-            decoded = decoded.reduce(2)
-        return _to_rgb(decoded), received_format, sampling
-    except PhotographRefused:
-        raise
-    except MemoryError:
+        return _to_rgb(image), received_format, sampling
+    except (PhotographRefused, MemoryError):
         raise
     except Exception as error:
         # Pillow's parsers raise whatever the bytes lead them to: OSError, SyntaxError, struct.error, IndexError,
