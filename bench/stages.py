@@ -9,9 +9,10 @@ import argparse
 import io
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,9 @@ from PIL import Image
 from diagnosis.classifier import container, photograph, quality, shipped
 from diagnosis.classifier import view as views
 from diagnosis.classifier.bundle import BUNDLES, WEIGHTS, Bundle
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,13 @@ def in_turns(steps: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
             begin = time.perf_counter()
             step()
             taken[name].append((time.perf_counter() - begin) * 1000)
-    timings = {}
-    for name, times in taken.items():
-        low, middle, high = statistics.quantiles(times, n=4)
-        timings[name] = Timing(middle, low, high, tuple(times))
-    return timings
+    return {name: timing_of(times) for name, times in taken.items()}
+
+
+def timing_of(milliseconds: Sequence[float]) -> Timing:
+    """Median and quartiles of at least two rounds."""
+    low, middle, high = statistics.quantiles(milliseconds, n=4)
+    return Timing(middle, low, high, tuple(milliseconds))
 
 
 def camera_photograph(image: Path, width: int = 4032, height: int = 3024) -> bytes:
@@ -135,8 +141,8 @@ def forward_stages(network_view: views.View, rounds: int) -> ForwardStages:
     return ForwardStages(**timings)
 
 
-def table(stages: PhotographStages | ForwardStages) -> str:
-    """One line for each step."""
+def table(stages: "DataclassInstance") -> str:
+    """One line for each timing of a dataclass of timings."""
     return "\n".join(f"  {field.name:12}{getattr(stages, field.name)}" for field in fields(stages))
 
 
