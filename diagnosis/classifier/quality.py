@@ -1,7 +1,7 @@
-"""Whether a photograph is good enough to be read: blur, exposure, contrast, colour and resolution, in about 3 ms.
+"""Whether a photograph is good enough to be read: blur, exposure, contrast, colour, shape and size, in about 3 ms.
 
-All but the resolution is judged on the network's own 224x224 view, so that a 12-megapixel photograph and a small one
-are judged at one size. docs/quality.md holds what the thresholds pass and catch; bench/quality.py measures it again.
+All but shape and size is judged on the network's own 224x224 view, so that a 12-megapixel photograph and a small one
+are judged alike. docs/quality.md holds what the thresholds pass and catch; bench/quality.py measures it again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,6 +38,10 @@ SLIGHTLY_LOW_CONTRAST_BELOW: Final = 0.09
 #: photograph has less than 0.01 even after a JPEG in colour. The network never saw one without colour.
 NO_COLOUR_BELOW: Final = 0.014
 
+#: Long over short side. The network's view squashes the whole frame into a square, as it did with 4:3 in training;
+#: cameras write up to 16:9 (1.8) and phones' screens up to 2.2. Beyond, a round lesion becomes a line.
+ELONGATED_ABOVE: Final = 2.3
+
 #: Below this size (HAM10000's own) a dermatologist loses structure, though the network's view can still be filled.
 ADVISED_LONG_SIDE: Final = 600
 ADVISED_SHORT_SIDE: Final = 450
@@ -56,6 +60,7 @@ _ADVICE: Final[dict[str, str]] = {
     "low_contrast": "hardly anything stands out in the photograph: move closer and take it again",
     "slightly_low_contrast": "the photograph has little contrast",
     "no_colour": "the photograph has no colour: take it again in colour",
+    "elongated": "the photograph is a long strip: send the whole frame as the camera took it",
     "small": f"the photograph is small; {ADVISED_LONG_SIDE}x{ADVISED_SHORT_SIDE} pixels or more show more",
 }
 
@@ -82,7 +87,8 @@ class Quality:
     height: int
     """Pixels of the photograph as stored."""
     problems: tuple[str, ...]
-    """Codes that stop the network: `blurred`, `too_dark`, `too_bright`, `glare`, `low_contrast`, `no_colour`."""
+    """Codes that stop the network: `blurred`, `too_dark`, `too_bright`, `glare`, `low_contrast`, `no_colour`,
+    `elongated`."""
     warnings: tuple[str, ...]
     """Codes that are only shown: `slightly_blurred`, `dark`, `bright`, `slightly_low_contrast`, `small`."""
 
@@ -140,6 +146,7 @@ def assess(view: View, width: int, height: int) -> Quality:
         "glare": glare > GLARE_ABOVE,
         "low_contrast": contrast < LOW_CONTRAST_BELOW,
         "no_colour": colour < NO_COLOUR_BELOW,
+        "elongated": max(width, height) > ELONGATED_ABOVE * min(width, height),
     }
     warnings = {
         "slightly_blurred": BLURRED_BELOW <= sharpness < SLIGHTLY_BLURRED_BELOW,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnosis.classifier.maps import malignant_share, render
+from diagnosis.classifier.maps import malignant_share, render, share
 from diagnosis.classifier.taxonomy import CLASSES
 from tests.diagnosis.classifier.networks import sample_views
 
@@ -28,6 +28,17 @@ def test_each_place_says_how_malignant_it_looks_by_itself() -> None:
     assert share[2, 5] > 0.99
     assert share[6, 0] < 0.01
     assert share[0, 0] == pytest.approx(3 / 7)
+
+
+def test_the_shares_of_the_seven_classes_make_one_everywhere() -> None:
+    activation = np.random.default_rng(0).normal(0, 3, (7, 7, 7))
+
+    assert sum(share(activation, 1.5, [name]) for name in CLASSES) == pytest.approx(1)
+
+
+def test_a_map_of_an_unknown_class_is_an_error() -> None:
+    with pytest.raises(ValueError, match="not in tuple"):
+        share(np.zeros((7, 7, 7)), 1.0, ["scc"])
 
 
 def test_a_temperature_softens_the_map() -> None:

@@ -84,13 +84,21 @@ def test_a_darker_exposure_does_not_count_as_blur() -> None:
 
 @pytest.mark.parametrize(
     ("width", "height", "small"),
-    [(600, 450, False), (450, 600, False), (599, 450, True), (600, 449, True), (224, 224, True), (4000, 400, True)],
+    [(600, 450, False), (450, 600, False), (599, 450, True), (600, 449, True), (224, 224, True), (900, 400, True)],
 )
 def test_under_600x450_either_way_up_is_warned_of(width: int, height: int, small: bool) -> None:
     quality = assess(make_view(lesion()), width, height)
 
     assert ("small" in quality.warnings) == small
     assert quality.acceptable
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "elongated"),
+    [(4032, 3024, False), (4032, 2268, False), (1170, 2532, False), (3000, 1000, True), (1000, 3000, True)],
+)
+def test_a_strip_that_would_be_squashed_beyond_recognition_is_stopped(width: int, height: int, elongated: bool) -> None:
+    assert ("elongated" in assess(make_view(lesion()), width, height).problems) == elongated
 
 
 @pytest.mark.parametrize("value", [0, 127, 255])

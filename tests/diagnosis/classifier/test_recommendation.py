@@ -33,22 +33,22 @@ def quality(*problems: str) -> Quality:
     return Quality(0.03, 0.7, 0.0, 0.0, 0.3, 0.2, 4000, 3000, problems, ())
 
 
-def reading(risk: float, novel: bool = False) -> Reading:
-    """The risk lies on melanoma, the rest on naevus."""
+def reading(risk: float, novel: bool = False, rest: str = "nv") -> Reading:
+    """The risk lies on melanoma, the rest on one benign class."""
     probabilities = np.zeros(len(CLASSES))
     probabilities[CLASSES.index("mel")] = risk
-    probabilities[CLASSES.index("nv")] = 1 - risk
-    predicted = "mel" if risk > 0.14 else "nv"
+    probabilities[CLASSES.index(rest)] = 1 - risk
+    predicted = "mel" if risk > 0.14 else rest
     empty = np.zeros((7, 7, 7), np.float32), np.zeros(1280, np.float32)
     return Reading(probabilities, predicted, risk, *empty, distance=9.0 if novel else 0.1, novel=novel)
 
 
-def dermoscopic(risk: float, novel: bool = False) -> ReadImage:
-    return ReadImage(Kind.DERMOSCOPIC, quality(), reading(risk, novel))
+def dermoscopic(risk: float, novel: bool = False, rest: str = "nv") -> ReadImage:
+    return ReadImage(Kind.DERMOSCOPIC, quality(), reading(risk, novel, rest))
 
 
-def close_up(risk: float, novel: bool = False) -> ReadImage:
-    return ReadImage(Kind.CLOSE_UP, quality(), reading(risk, novel))
+def close_up(risk: float, novel: bool = False, rest: str = "nv") -> ReadImage:
+    return ReadImage(Kind.CLOSE_UP, quality(), reading(risk, novel, rest))
 
 
 def blurred(kind: Kind) -> ReadImage:
@@ -278,8 +278,9 @@ def test_an_impossible_checklist_score_is_refused(score: int) -> None:
 # Rules that hold whatever the case is.
 
 risks = st.floats(0, 1) | st.sampled_from([0.0, LOW, 0.2, SOME, 0.6, HIGH, 1.0])
-dermoscopics = st.builds(dermoscopic, risks, st.booleans()) | st.just(blurred(Kind.DERMOSCOPIC))
-close_ups = st.builds(close_up, risks, st.booleans()) | st.just(blurred(Kind.CLOSE_UP))
+benign = st.sampled_from(["nv", "bkl", "vasc"])
+dermoscopics = st.builds(dermoscopic, risks, st.booleans(), benign) | st.just(blurred(Kind.DERMOSCOPIC))
+close_ups = st.builds(close_up, risks, st.booleans(), benign) | st.just(blurred(Kind.CLOSE_UP))
 overviews = st.sampled_from([OVERVIEW, blurred(Kind.OVERVIEW)])
 cases = st.lists(dermoscopics | close_ups | overviews, min_size=1, max_size=10)
 pictures = st.builds(
