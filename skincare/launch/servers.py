@@ -429,23 +429,24 @@ class Servers:
             return
         self.var.mkdir(parents=True, exist_ok=True)
         with (self.var / "servers.lock").open("w") as use:
-            with self._gate():
-                fcntl.flock(use, fcntl.LOCK_SH)
-                with ThreadPoolExecutor() as pool:
-                    list(pool.map(lambda server: server.start(), self.members))
             try:
+                with self._gate(), ThreadPoolExecutor() as pool:
+                    fcntl.flock(use, fcntl.LOCK_SH)
+                    list(pool.map(lambda server: server.start(), self.members))
                 yield
             finally:
                 with self._gate():
-                    try:
-                        fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        pass  # somebody else uses them still, and stops them when leaving
-                    else:
-                        with ThreadPoolExecutor() as pool:
-                            list(pool.map(lambda server: server.stop(), self.members))
-                        if not (sockets := places.socket_folder(self.var)).is_relative_to(self.var.resolve()):
-                            shutil.rmtree(sockets, ignore_errors=True)
+                    self._stop_if_unused(use)
+
+    def _stop_if_unused(self, use: IO[str]) -> None:
+        try:
+            fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # somebody else uses them still, and stops them when leaving
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda server: server.stop(), self.members))
+        if not (sockets := places.socket_folder(self.var)).is_relative_to(self.var.resolve()):
+            shutil.rmtree(sockets, ignore_errors=True)
 
     @contextmanager
     def _gate(self) -> Iterator[None]:

@@ -155,6 +155,7 @@ def test_data_of_another_postgresql_is_left_alone_with_a_sentence(var: Path) -> 
         pass
 
     assert sorted(path.name for path in data.iterdir()) == ["PG_VERSION"]
+    assert running(var) == [], "the server that did start is stopped again"
 
 
 def test_making_the_data_starts_over_when_it_was_interrupted(var: Path) -> None:
