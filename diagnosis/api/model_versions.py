@@ -29,19 +29,23 @@ _SHOWN_OF_MANIFEST: Final = (
 
 
 class ModelVersionDocument(serializers.ModelSerializer[ModelVersion]):
-    """A version of the network."""
+    """A version of the network. What its bundle did not yet say is null."""
 
-    architecture = serializers.CharField(source="manifest.architecture")
-    taxonomy = serializers.ListField(child=serializers.CharField(), source="manifest.taxonomy")
-    class_priors = serializers.JSONField(source="manifest.class_priors")
-    temperature = serializers.FloatField(source="manifest.temperature")
-    decision_rule = serializers.CharField(source="manifest.decision_rule")
-    thresholds = serializers.JSONField(source="manifest.thresholds", help_text="And the sensitivity they aim at.")
-    preprocessing = serializers.CharField(source="manifest.preprocessing")
-    metrics = serializers.JSONField(
-        source="manifest.metrics", help_text="With 95% intervals, and what they were measured on."
+    architecture = serializers.CharField(source="manifest.architecture", allow_null=True)
+    taxonomy = serializers.ListField(child=serializers.CharField(), source="manifest.taxonomy", allow_null=True)
+    class_priors = serializers.JSONField(source="manifest.class_priors", allow_null=True)
+    temperature = serializers.FloatField(source="manifest.temperature", allow_null=True)
+    decision_rule = serializers.CharField(source="manifest.decision_rule", allow_null=True)
+    thresholds = serializers.JSONField(
+        source="manifest.thresholds", allow_null=True, help_text="And the sensitivity they aim at."
     )
-    dataset = serializers.JSONField(source="manifest.dataset", help_text="With its licence and attribution.")
+    preprocessing = serializers.CharField(source="manifest.preprocessing", allow_null=True)
+    metrics = serializers.JSONField(
+        source="manifest.metrics", allow_null=True, help_text="With 95% intervals, and what they were measured on."
+    )
+    dataset = serializers.JSONField(
+        source="manifest.dataset", allow_null=True, help_text="With its licence and attribution."
+    )
 
     class Meta:
         model = ModelVersion

@@ -10,6 +10,7 @@ import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, serializers
 
 from diagnosis.models.sealed import PatientErased
@@ -163,6 +164,7 @@ def _summary(faults: Sequence[Fault]) -> str:
     return f"{shown}; and {more} more" if more > 0 else shown
 
 
+@csrf_exempt  # it does nothing, and the protection would answer a POST with a page of HTML
 def nothing_here(request: HttpRequest, path: str = "") -> HttpResponse:
     """Answer an address under /api/v1/ that does not exist."""
     hint = "" if request.path.endswith("/") else "; addresses end with a slash"

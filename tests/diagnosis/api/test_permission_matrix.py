@@ -89,18 +89,6 @@ def world(db: None) -> World:
     clinic = factories.organisation_of(own)
     service = factories.organisation(Organisation.Kind.DERMATOLOGY_SERVICE)
     made = World(own, case_with_a_map(own))
-    manifest = {
-        "architecture": "mobilenetv2-1.0-224",
-        "taxonomy": [],
-        "class_priors": [],
-        "temperature": 1.0,
-        "decision_rule": "",
-        "thresholds": {},
-        "preprocessing": "",
-        "metrics": {},
-        "dataset": {},
-    }
-    type(version()).objects.update(manifest=manifest)
     made.users = {
         "anonymous": None,
         "own": own,

@@ -7,6 +7,7 @@ import pytest
 from django.core.exceptions import PermissionDenied, TooManyFilesSent
 from django.db import OperationalError, connections
 from django.http import Http404
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import NotAcceptable, ValidationError
@@ -22,7 +23,7 @@ from tests.diagnosis.api.requests import ApiClient
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_an_address_that_does_not_exist_is_a_problem_document(db: None, address: str, method: str) -> None:
-    answer = ApiClient().generic(method, address)
+    answer = Client(enforce_csrf_checks=True).generic(method, address)
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
     assert answer.json()["code"] == "no_such_address"
