@@ -303,3 +303,20 @@ def test_receiving_a_photograph_imports_no_heavy_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert not heavy & set(done.stdout.split())
+
+
+def test_other_decoders_are_not_even_loaded_for_a_file_that_is_damaged() -> None:
+    code = """
+import sys
+from diagnosis.classifier.photograph import PhotographRefused, receive
+for upload in (b"\\xff\\xd8\\xff" + bytes(500), b"\\x89PNG\\r\\n\\x1a\\n" + bytes(500), b"%!PS-Adobe-3.0 EPSF-3.0"):
+    try:
+        receive(upload)
+    except PhotographRefused as refused:
+        print(refused.code)
+print("PIL.EpsImagePlugin" in sys.modules, "PIL.TiffImagePlugin" in sys.modules)
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["damaged", "damaged", "not_jpeg_or_png", "False", "False"]
