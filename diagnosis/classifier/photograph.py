@@ -38,8 +38,9 @@ _MAX_SCANS: Final = 64
 #: 25 MB in libpng's smallest usual chunks of 8 KB are 3,200. Each part costs Pillow some microseconds.
 _MAX_PARTS: Final = 10_000
 
-#: JPEG quality of what is stored. With the subsampling of the file received, a second encoding at 92 differs from the
-#: first by about 1.2 grey levels (PSNR above 48 dB on HAM10000) and adds no more than a fifth to the size.
+#: JPEG quality of what is stored. With the subsampling of the file received, the second encoding differs from the first
+#: by 0.2 (HAM10000) to 0.5 grey levels (a camera's), PSNR above 48 dB. Files of quality 80, 90 and 95 come out 1.4, 1.0
+#: and 0.8 times as long.
 _JPEG_QUALITY: Final = 92
 
 #: `JpegImagePlugin.get_sampling` answers 0 for 4:4:4, 1 for 4:2:2, 2 for 4:2:0, and -1 for anything else.
