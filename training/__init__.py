@@ -1,0 +1,1 @@
+"""The learning app: from labelled images to a version of the network in service."""

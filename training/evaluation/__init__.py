@@ -1,0 +1,1 @@
+"""How good a network is: figures with intervals, calibration, thresholds and subgroups."""
