@@ -1,0 +1,221 @@
+"""Make the first bundle from a finished run: `python -m training.release --data FOLDER --run FOLDER --name NAME`.
+
+Everything is chosen on validation: temperature, thresholds, novelty. The frozen test is read, once, only with
+`--report`; without it the bundle says that it was not measured.
+"""
+
+import argparse
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from diagnosis.classifier.architecture import ARCHITECTURE, build_network
+from diagnosis.classifier.novelty import Novelty
+from diagnosis.classifier.taxonomy import CLASSES
+from diagnosis.classifier.view import PREPROCESSING
+from training.datasets import foreign, ham10000, isic2018
+from training.datasets.frozen import Splits, ham10000_splits
+from training.evaluation import metrics
+from training.evaluation.calibration import fit_temperature
+from training.evaluation.framing import ALTERED, altered
+from training.evaluation.report import Answers, by_class, confusion, overall, subgroups
+from training.evaluation.thresholds import risk_for_sensitivity, risk_for_specificity
+from training.export import natural_network, write_files, write_manifest
+from training.fit import Outputs, class_priors, outputs_of
+from training.recipes import FIRST, Recipe
+
+BUNDLES: Final = Path("diagnosis/classifier/bundles")
+SHIPPED: Final = Path("diagnosis/classifier/shipped.py")
+
+#: `refer`: the least risk that keeps this sensitivity for malignant lesions on validation.
+REFER_SENSITIVITY: Final = 0.95
+#: `refer_urgently`: the risk that so many of the benign lesions stay below on validation.
+URGENT_SPECIFICITY: Final = 0.95
+#: The share of validation's lesions that the novelty threshold lets through.
+ACCEPTED_SHARE: Final = 0.96
+#: Chosen on validation among 64 to 512 directions and shrinkages of 0.003 to 3: it rejects the most foreign pictures.
+NOVELTY_DIRECTIONS: Final = 64
+NOVELTY_SHRINKAGE: Final = 0.01
+
+_SHIPPED_TEXT: Final = '''"""The bundle that ships with the product, and the digest that its manifest must have."""
+
+from typing import Final
+
+SHIPPED_BUNDLE: Final = "{name}"
+SHIPPED_MANIFEST_SHA256: Final = "{sha256}"
+'''
+
+
+class Candidate:
+    """A trained network made ready to serve: natural logits, temperature, thresholds and novelty, all by validation."""
+
+    def __init__(self, weights: Path, recipe: Recipe, dataset: ham10000.LabelledImages, splits: Splits) -> None:
+        trained = build_network()
+        trained.load_weights(weights)
+        labels = dataset.labels
+        training, validation = splits.positions("training"), splits.positions("validation")
+        self.priors = class_priors(labels[training])
+        self.network = natural_network(trained, self.priors, recipe.prior_adjustment)
+        said = outputs_of(self.network, dataset.views[validation])
+        self.temperature = fit_temperature(said.logits, labels[validation])
+        self.validation = self.answers(said, labels[validation], splits.groups[validation])
+        malignant = metrics.is_malignant(self.validation.labels)
+        self.thresholds = {
+            "refer": risk_for_sensitivity(self.validation.risks, malignant, REFER_SENSITIVITY),
+            "refer_urgently": risk_for_specificity(self.validation.risks, malignant, URGENT_SPECIFICITY),
+        }
+        known = outputs_of(self.network, dataset.views[training]).embeddings
+        self.novelty = Novelty.learn(known, NOVELTY_DIRECTIONS, NOVELTY_SHRINKAGE)
+        self.farthest = float(np.quantile(self.novelty.distance(said.embeddings), ACCEPTED_SHARE))
+
+    def answers(self, said: Outputs, labels: NDArray[np.int64], groups: NDArray[np.str_]) -> Answers:
+        """Calibrated answers from outputs."""
+        probabilities = softmax(said.logits.astype(np.float64) / self.temperature, axis=1)
+        return Answers(labels, probabilities, groups, self.priors)
+
+    def rejected(self, said: Outputs) -> float:
+        """The share of views that are unlike the training images."""
+        return float(np.mean(self.novelty.distance(said.embeddings) > self.farthest))
+
+    def rejected_foreign(self, data: Path, views: NDArray[np.uint8], images: list[str]) -> dict[str, float]:
+        """The share of each kind of foreign picture that is rejected; skin is taken from beside the given lesions."""
+        rng = np.random.default_rng(0)
+        boxes = foreign.lesion_boxes(data / "HAM10000_boxes.csv")
+        kinds = {
+            "photographs": foreign.photographs(rng, 7),
+            "pages_of_text": foreign.pages(rng, 100),
+            "textures_and_noise": foreign.textures(rng, 150),
+            "skin_beside_the_lesion": foreign.skin_beside(views, [boxes[image] for image in images]),
+        }
+        return {kind: round(self.rejected(outputs_of(self.network, each)), 4) for kind, each in kinds.items()}
+
+
+def moved(candidate: Candidate, views: NDArray[np.uint8], answers: Answers) -> dict[str, dict[str, float]]:
+    """For each altered framing: the share of decisions and of referrals that change, and the figures that result."""
+    refer = candidate.thresholds["refer"]
+    table = {}
+    for how in ALTERED:
+        said = outputs_of(candidate.network, altered(views, how))
+        other = candidate.answers(said, answers.labels, answers.groups)
+        table[how] = {
+            "decisions_changed": float(np.mean(other.predicted != answers.predicted)),
+            "referrals_changed": float(np.mean((other.risks >= refer) != (answers.risks >= refer))),
+            "balanced_accuracy": metrics.balanced_accuracy(other.labels, other.predicted),
+            "malignant_auc": metrics.malignant_auc(other.labels, other.probabilities),
+            "rejected_as_novel": candidate.rejected(said),
+        }
+        table[how] = {name: round(value, 4) for name, value in table[how].items()}
+    return table
+
+
+def measured(
+    candidate: Candidate, dataset: ham10000.LabelledImages, splits: Splits, data: Path, elsewhere: Path | None
+) -> dict[str, Any]:
+    """The final figures, on the frozen test and, where its folder is given, on ISIC 2018's validation images."""
+    test = splits.positions("test")
+    records, views, labels = [dataset.records[each] for each in test], dataset.views[test], dataset.labels[test]
+    said = outputs_of(candidate.network, views)
+    answers = candidate.answers(said, labels, splits.groups[test])
+    figures: dict[str, Any] = {
+        "frozen_test": {
+            **overall(answers, candidate.thresholds),
+            "by_class": by_class(answers),
+            "confusion": confusion(answers),
+            "subgroups": subgroups(answers, records, candidate.thresholds["refer"]),
+            "rejected_as_novel": round(candidate.rejected(said), 4),
+            "rejected_foreign": candidate.rejected_foreign(data, views, [each.image_id for each in records]),
+            "altered_framing": moved(candidate, views, answers),
+        }
+    }
+    if elsewhere is not None:
+        other = isic2018.read(elsewhere)
+        heard = outputs_of(candidate.network, other.views)
+        alone = np.array([record.lesion_id for record in other.records])
+        figures["isic2018_validation"] = {
+            **overall(candidate.answers(heard, other.labels, alone), candidate.thresholds),
+            "rejected_as_novel": round(candidate.rejected(heard), 4),
+        }
+    return figures
+
+
+def main() -> None:
+    """Read the command line and write the bundle and `diagnosis/classifier/shipped.py`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with HAM10000")
+    parser.add_argument("--run", type=Path, default=Path("var/training/first"), help="folder of the training run")
+    parser.add_argument("--epoch", type=int, help="which epoch's weights; the last by default")
+    parser.add_argument("--name", required=True, help="name of the bundle")
+    parser.add_argument("--report", action="store_true", help="measure on the frozen test: once, when all is chosen")
+    parser.add_argument("--elsewhere", type=Path, help="folder with ISIC 2018's validation images, to report on too")
+    parser.add_argument("--cache", type=Path, default=Path("var/cache"), help="folder for decoded images")
+    options = parser.parse_args()
+    weights = (
+        options.run / f"epoch{options.epoch:02d}.weights.h5"
+        if options.epoch
+        else max(options.run.glob("epoch*.weights.h5"))
+    )
+    dataset = ham10000.read(options.data, options.cache)
+    splits = ham10000_splits(dataset.records)
+    candidate = Candidate(weights, FIRST, dataset, splits)
+    validation = splits.positions("validation")
+    figures: dict[str, Any] = {
+        "measured": datetime.now(UTC).date().isoformat(),
+        "intervals": "95 %, bootstrap over lesion groups, 2000 draws",
+        "validation": overall(candidate.validation, candidate.thresholds),
+    }
+    figures["validation"]["rejected_foreign"] = candidate.rejected_foreign(
+        options.data, dataset.views[validation], [dataset.records[each].image_id for each in validation]
+    )
+    if options.report:
+        figures |= measured(candidate, dataset, splits, options.data, options.elsewhere)
+    folder = BUNDLES / options.name
+    write_files(folder, candidate.network, candidate.novelty, dataset.views[validation[:32]])
+    sha256 = write_manifest(
+        folder,
+        {
+            "name": options.name,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "architecture": ARCHITECTURE,
+            "taxonomy": list(CLASSES),
+            "class_priors": [float(prior) for prior in candidate.priors],
+            "temperature": candidate.temperature,
+            "decision_rule": "argmax(log p - log prior)",
+            "thresholds": {
+                "refer": {
+                    "risk": candidate.thresholds["refer"],
+                    "sensitivity_aimed": REFER_SENSITIVITY,
+                    "chosen_on": "validation",
+                },
+                "refer_urgently": {
+                    "risk": candidate.thresholds["refer_urgently"],
+                    "specificity_aimed": URGENT_SPECIFICITY,
+                    "chosen_on": "validation",
+                },
+            },
+            "novelty": {"threshold": candidate.farthest, "accepted_share": ACCEPTED_SHARE, "chosen_on": "validation"},
+            "preprocessing": PREPROCESSING,
+            "metrics": figures,
+            "dataset": {
+                "name": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "split": {split: len(splits.positions(split)) for split in ("training", "validation", "test")}
+                | {"rule": "by hash of lesion group, near-duplicates joined; training/datasets/ham10000_split"},
+                "licence": ham10000.LICENCE,
+                "attribution": ham10000.ATTRIBUTION,
+                "doi": ham10000.DOI,
+            },
+            "training": {**asdict(FIRST), "weights": weights.name},
+        },
+    )
+    SHIPPED.write_text(_SHIPPED_TEXT.format(name=options.name, sha256=sha256), encoding="utf-8")
+    headline = figures.get("frozen_test", figures["validation"])
+    print(f"{folder}: balanced accuracy {headline['balanced_accuracy']}, malignant AUC {headline['malignant_auc']}")
+
+
+if __name__ == "__main__":
+    main()
