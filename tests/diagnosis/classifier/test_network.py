@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,12 @@ def test_the_decision_is_corrected_for_the_prior() -> None:
 
 
 def test_the_temperature_calibrates() -> None:
-    bundle = shipped_bundle()
+    bundle = replace(shipped_bundle(), temperature=2.5)
     values = np.array([[2.0, 0, 0, 0, 0, 0, 0]])
 
     (reading,) = interpret(forward(values), np.zeros(1), bundle)
 
-    expected = np.exp(2 / bundle.temperature) / (np.exp(2 / bundle.temperature) + 6)
+    expected = np.exp(2 / 2.5) / (np.exp(2 / 2.5) + 6)
     assert reading.probabilities[0] == pytest.approx(expected)
 
 

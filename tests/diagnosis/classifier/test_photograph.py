@@ -253,12 +253,12 @@ def test_refusing_bombs_is_far_cheaper_than_decoding_one_photograph() -> None:
     assert max(min(seconds(bomb) for _ in range(3)) for bomb in bombs) < taken
 
 
-def test_of_several_announced_sizes_the_largest_counts() -> None:
+@pytest.mark.parametrize("place", [8, 33], ids=["before the true one", "after the true one"])
+def test_of_several_announced_sizes_the_largest_counts(place: int) -> None:
     plain, bomb_header = png(), png_bomb()[8:33]
-    second_header_behind_the_first = plain[:33] + bomb_header + plain[33:]
 
     with pytest.raises(PhotographRefused, match="20000x20000"):
-        receive(second_header_behind_the_first)
+        receive(plain[:place] + bomb_header + plain[place:])
 
 
 ORIGINALS = {"jpeg": jpeg(300, 260), "progressive": jpeg(300, 260, progressive=True), "png": png(240, 230)}
