@@ -54,9 +54,10 @@ class ModelVersionAdmin(ReadOnly, admin.ModelAdmin):
 class AnalysisAdmin(ReadOnly, admin.ModelAdmin):
     """The queue of analyses; a failed one can be asked for again."""
 
-    list_display = ("id", "state", "attempts", "waiting_since", "finished_at", "model_version", "reason")
+    list_display = ("short_id", "state", "reason", "attempts", "waiting_since", "finished_at", "model_version")
     list_filter = ("state", "reason", "model_version")
     search_fields = ("id", "case__id")
+    search_help_text = "The id of an analysis or of a case"
     fields = (
         "id",
         "case_id",
@@ -75,6 +76,11 @@ class AnalysisAdmin(ReadOnly, admin.ModelAdmin):
     actions = ("retry",)
     list_select_related = ("model_version",)
     show_full_result_count = False
+
+    @admin.display(description="id", ordering="id")
+    def short_id(self, analysis: Analysis) -> str:
+        """The first eight digits; the whole id is on its page."""
+        return str(analysis.pk)[:8]
 
     @admin.action(description="Ask for the selected analyses again", permissions=["view"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Analysis]) -> None:

@@ -6,6 +6,10 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from skincare import pages
 
+admin.site.site_header = "Skincare administration"
+admin.site.site_title = "Skincare"
+admin.site.index_title = "Accounts, consent texts, the queue and the record"
+
 urlpatterns = [
     path("", pages.Home.as_view(), name="home"),
     path("", include("skincare.health.urls")),
