@@ -64,9 +64,13 @@ def _process(pid_file: Path, name: str) -> psutil.Process | None:
 def _ended(process: psutil.Process) -> bool:
     """Whether the process has ended; its parent, another process of ours, may not have taken notice yet."""
     try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+        process.wait(0)  # takes notice, where the parent is this process
+    except psutil.TimeoutExpired:
+        try:
+            return bool(process.status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
+    return True
 
 
 def _stop(process: psutil.Process, *signals: int) -> None:

@@ -126,16 +126,16 @@ def remember(record: Path, children: Iterable[Child]) -> None:
 
 
 def programs(port: int, inference_workers: int) -> dict[str, list[str]]:
-    """The programs to run: the web, the workers that read photographs, and the one that sweeps."""
-    celery = [sys.executable, "-m", "celery", "--app=skincare", "worker", "--without-gossip", "--without-mingle"]
+    """The programs to run: web, the workers that read photographs, the one that sweeps, and the clock that bids it."""
+    celery = [sys.executable, "-m", "celery", "--app=skincare"]
+    worker = [*celery, "worker", "--without-gossip", "--without-mingle"]
     return {
         "inference": [
-            *celery, "--queues=inference", f"--concurrency={inference_workers}", "--hostname=inference@%h",
+            *worker, "--queues=inference", f"--concurrency={inference_workers}", "--hostname=inference@%h",
         ],
-        "default": [
-            *celery, "--queues=default", "--concurrency=1", "--hostname=default@%h",
-            "--beat", "--scheduler=celery.beat.Scheduler",
-        ],
+        "default": [*worker, "--queues=default", "--concurrency=1", "--hostname=default@%h"],
+        # A process of its own: inside a worker (--beat) its death would go unnoticed, and the sweep with it.
+        "clock": [*celery, "beat", "--scheduler=celery.beat.Scheduler", "--pidfile="],
         "web": [
             sys.executable, "-m", "gunicorn", "skincare.wsgi", f"--bind={HOST}:{port}", "--preload", "--workers=2",
             "--worker-class=gthread", "--threads=4", "--timeout=60", "--graceful-timeout=10", "--no-control-socket",
@@ -204,7 +204,7 @@ class Launch:
         self._start(first)
         self._wait_until_ready(first)
         if not self.stop.asked:
-            self._start([self.children["default"]])
+            self._start([self.children["default"], self.children["clock"]])
 
     def _start(self, children: list[Child]) -> None:
         for child in children:
@@ -255,7 +255,7 @@ class Launch:
 
     def end(self) -> None:
         """Stops web first, so that nothing new comes in, then the workers, which finish what they read."""
-        for names in (["web"], ["inference", "default"]):
+        for names in (["web"], ["clock", "default", "inference"]):
             group = [self.children[name] for name in names]
             for child in group:
                 child.ask_to_stop()
