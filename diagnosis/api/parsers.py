@@ -2,6 +2,7 @@
 
 import json
 import re
+import tempfile
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
@@ -16,8 +17,10 @@ from diagnosis.classifier.photograph import MAX_BYTES
 
 #: More than any form of ours needs; a signature on screen takes about 50 KB.
 MOST_JSON_BYTES: Final = 1024 * 1024
-#: Ten photographs of 48-megapixel phones are about 100 MB. They go to temporary files while they arrive.
+#: Ten photographs of 48-megapixel phones are about 100 MB.
 MOST_BODY_BYTES: Final = 120 * 1024 * 1024
+#: A part above this goes to a file while it arrives.
+MOST_IN_MEMORY_BYTES: Final = 1024 * 1024
 #: The closing boundary and whatever line breaks follow it: RFC 2046 allows 70 characters, Django's parser 200.
 _TAIL_BYTES: Final = 512
 
@@ -79,8 +82,12 @@ class _Measured:
         return data
 
 
-class _CapOnEachPart(FileUploadHandler):
-    """Stops taking in a part that is larger than a photograph may be, and notes which one it was."""
+class _BoundedFiles(FileUploadHandler):
+    """Keeps uploaded parts in memory or in files without a name, and stops at a part that is larger than it may be.
+
+    Django's own handler gives its files names in /tmp, where a process that is killed would leave photographs of
+    patients, readable.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,10 +98,11 @@ class _CapOnEachPart(FileUploadHandler):
         super().new_file(field_name, *args, **kwargs)
         self._part = field_name
         self._size = 0
+        self.file = tempfile.SpooledTemporaryFile(MOST_IN_MEMORY_BYTES)  # noqa: SIM115 (closed with the request)
         if field_name == PART_IMAGES:
             self.photographs += 1
 
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self._size += len(raw_data)
         if self._part != PART_IMAGES and self._size > MOST_JSON_BYTES:
             detail = f"the part {self._part!r} is too large; at most {MOST_JSON_BYTES // 1024} KB of JSON are accepted"
@@ -106,10 +114,12 @@ class _CapOnEachPart(FileUploadHandler):
         if self.too_large is not None:
             # The rest is read and dropped, so that the sender is listening when the answer comes.
             raise StopUpload(connection_reset=False)
-        return raw_data
+        self.file.write(raw_data)
 
-    def file_complete(self, file_size: int) -> None:
-        """Leave the file to the handlers behind this one."""
+    def file_complete(self, file_size: int) -> "UploadedFile[bytes]":
+        """Hand over what was kept."""
+        self.file.seek(0)
+        return UploadedFile(self.file, self.file_name, self.content_type, file_size)
 
 
 class SubmissionParser(MultiPartParser):
@@ -124,7 +134,7 @@ class SubmissionParser(MultiPartParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> "DataAndFiles[Any, Any]":
-        """Read the form; photographs go to temporary files.
+        """Read the form.
 
         Raises:
             Problem: it is too large, broke off, or is not closed.
@@ -137,8 +147,8 @@ class SubmissionParser(MultiPartParser):
             detail = f"the request has {announced / 1e6:.0f} MB; at most {MOST_BODY_BYTES / 1e6:.0f} MB are accepted"
             raise Problem(413, "too_large", detail, headers={"Connection": "close"})
         boundary = parse_header_parameters(media_type or "")[1].get("boundary", "")
-        cap = _CapOnEachPart()
-        request.upload_handlers.insert(0, cap)
+        files = _BoundedFiles()
+        request.upload_handlers = [files]
         body = _Measured(stream)
         parsed = super().parse(body, media_type, context)  # type: ignore[arg-type]
         while body.read(64 * 1024):  # what follows the closing boundary
@@ -146,8 +156,8 @@ class SubmissionParser(MultiPartParser):
         if body.received < announced:
             detail = f"{announced} bytes were announced, {body.received} arrived; send the request again"
             raise Problem(400, "body_incomplete", detail)
-        if cap.too_large is not None:
-            raise cap.too_large
+        if files.too_large is not None:
+            raise files.too_large
         if not body.tail.rstrip(b"\r\n \t").endswith(b"--" + boundary.encode("ascii", "replace") + b"--"):
             detail = (
                 f"the form does not end with its closing boundary after the {announced} bytes that Content-Length "

@@ -2,18 +2,22 @@
 
 import io
 import json
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import ClientHandler
 from django.utils import timezone
 from PIL import Image
 
-from diagnosis.api import parsers
+from diagnosis.api import cases, parsers
 from diagnosis.models import AnalysisState, Case, CaseImage, ConsentScope, Patient
+from diagnosis.services.errors import Refusal
 from diagnosis.services.files import open_sealed
 from skincare.accounts.models import User
 from tests import factories
@@ -316,6 +320,36 @@ def test_a_case_that_is_not_json_is_refused(api: ApiClient, text: str, code: str
     form = {"case": text, "images": SimpleUploadedFile("p.jpg", PHOTOGRAPH)}
     answer = api.post(CASES, form, headers={"Idempotency-Key": str(uuid4())})
     assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_photographs_are_never_in_a_file_that_outlives_the_request(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[list[Path]] = []
+
+    def look(**_: object) -> None:
+        seen.append(list(tmp_path.rglob("*")))
+        raise Refusal("seen", "enough")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(cases, "submit_case", look)
+
+    # 4 MB do not stay in memory.
+    assert api.submit(images=[jpeg() + bytes(4_000_000)]).json()["code"] == "seen"
+
+    assert seen == [[]]
+
+
+def test_a_browsers_session_submits_with_its_csrf_token_alone(clinician: User) -> None:
+    browser = ApiClient()
+    browser.handler = ClientHandler(enforce_csrf_checks=True)
+    browser.force_login(clinician)
+    assert browser.submit().status_code == 403
+    browser.cookies["csrftoken"] = "a" * 32
+    browser.defaults["HTTP_X_CSRFTOKEN"] = "a" * 32
+    assert browser.submit().status_code == 201
+    broken = browser.post(CASES, b"--b", content_type="multipart/form-data; boundary=b")
+    assert (broken.status_code, broken.json()["code"]) == (400, "body_incomplete")
 
 
 def test_a_case_that_is_too_large_is_refused(api: ApiClient) -> None:
