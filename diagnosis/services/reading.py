@@ -15,13 +15,14 @@ from diagnosis.classifier.bundle import BundleRefused
 from diagnosis.classifier.network import BackendName, Network
 from diagnosis.classifier.quality import Quality
 from diagnosis.classifier.reading import Reading
-from diagnosis.classifier.recommendation import AbstentionReason, ClinicalPicture, ReadImage, conclude
+from diagnosis.classifier.recommendation import AbstentionReason, ReadImage, conclude
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import decode_view
-from diagnosis.models import Analysis, AnalysisState, Case, CaseImage, ImageKind, ModelVersion, Suspicion
+from diagnosis.models import Analysis, AnalysisState, CaseImage, ImageKind, ModelVersion
 from diagnosis.models.sealed import PatientErased, place_of
 from diagnosis.services.analysis_queue import Lease, answer, claim, give_back
 from diagnosis.services.bell import ring_for_inference
+from diagnosis.services.clinical_rule import clinical_picture
 from diagnosis.services.files import open_sealed
 from diagnosis.services.model_versions import NoVersionServes, champion, open_bundle
 from skincare.encryption import SealBroken, seal
@@ -172,19 +173,6 @@ def _forward_together(
     return [
         (case, read, milliseconds * len(read) / max(1, len(views))) for case, read in zip(cases, by_case, strict=True)
     ]
-
-
-def clinical_picture(case: Case) -> ClinicalPicture:
-    """What the rules look at, apart from the photographs."""
-    return ClinicalPicture(
-        checklist_score=case.checklist_score,
-        bleeding=case.bleeding,
-        growth=case.growth,
-        clinician_suspects=case.suspicion == Suspicion.MALIGNANT,
-        age=case.age_approx,
-        fitzpatrick_skin_type=case.fitzpatrick_skin_type or None,
-        anatom_site_general=case.anatom_site_general,
-    )
 
 
 def fill_in(opened: OpenedCase, readings: dict[int, Reading], serving: NetworkInService, *, forward_ms: float) -> None:
