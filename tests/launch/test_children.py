@@ -12,15 +12,7 @@ import pytest
 
 from skincare.launch import children
 from skincare.launch.children import Child
-
-PATIENCE_SECONDS = 20.0
-
-
-def eventually(happened: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        os.sched_yield()
+from tests.launch.waiting import eventually
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ import pytest
 
 from skincare.launch.servers import Postgres, Valkey
 from skincare.launch.up import ROOT, NotStarted, check_free, number_from
-
-PATIENCE_SECONDS = 120.0
+from tests.launch import waiting
+from tests.launch.waiting import eventually
 
 
 class Launcher:
@@ -53,11 +53,14 @@ class Launcher:
         return self.output.read_text()
 
     def until(self, happened: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not happened():
-            assert time.monotonic() < deadline, self.said()
-            assert self.process is None or self.process.poll() is None or happened(), self.said()
-            os.sched_yield()
+        """Waits for it, while the launcher lives."""
+        assert self.process
+
+        def happened_or_ended() -> object:
+            return happened() or (self.process and self.process.poll() is not None)
+
+        eventually(happened_or_ended, self.said)
+        assert happened(), self.said()
 
     def start_and_wait(self) -> float:
         """Seconds until it called itself ready."""
@@ -69,7 +72,7 @@ class Launcher:
     def stop(self, number: int = signal.SIGINT) -> int:
         assert self.process
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE_SECONDS)
+        return self.process.wait(waiting.PATIENCE_SECONDS)
 
     def readiness(self) -> tuple[int, dict[str, dict[str, str]]]:
         try:
