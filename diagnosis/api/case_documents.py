@@ -81,7 +81,8 @@ class AnalysisDocument(serializers.ModelSerializer[Analysis]):
     recommendation = serializers.ChoiceField(
         choices=[(level.value, level.value) for level in Level],
         allow_null=True,
-        help_text="The more urgent of the network's and the clinical rule's. Null until there is one.",
+        help_text="The more urgent of the network's and the clinical rule's; where the network has not answered, the "
+        "clinical rule's alone.",
     )
     recommendation_text = serializers.SerializerMethodField()
     decided_by = serializers.ChoiceField(

@@ -31,20 +31,27 @@ EXAMPLE_SUMMARY: Final = {
     "recommendation": "refer_urgently",
 }
 
+_NETWORK_DECIDED: Final = (
+    "The network's malignancy risk is above the threshold, or its decision falls on a malignant diagnosis."
+)
+
 _WAITING_ANALYSIS: Final[dict[str, Any]] = {
     "id": _ANALYSIS,
     "state": "waiting",
     "reason": "",
     "reason_text": "",
-    "statement": f"The network has not answered yet. If you are worried, do not wait for it: refer. {_SUPPORT}",
+    "statement": (
+        "The network has not answered yet. If you are worried, do not wait for it: refer. Refer to dermatology. "
+        f"The lesion grows. {_SUPPORT}"
+    ),
     "probabilities": None,
     "malignancy_risk": None,
     "predicted": None,
     "predicted_name": None,
-    "recommendation": None,
-    "recommendation_text": None,
-    "decided_by": None,
-    "decided_by_text": None,
+    "recommendation": "refer",
+    "recommendation_text": "Refer to dermatology.",
+    "decided_by": "growth",
+    "decided_by_text": "The lesion grows.",
     "notices": [],
     "deciding_image": None,
     "readings": [],
@@ -122,9 +129,9 @@ EXAMPLE_ANSWERED: Final = {
         **_WAITING_ANALYSIS,
         "state": "answered",
         "statement": (
-            "Refer urgently, on the suspected skin cancer pathway. The network's malignancy risk is above the "
-            "threshold. The network puts the risk of a malignant or pre-malignant lesion at 61%. The most probable "
-            f"diagnosis is Melanoma, at 58%. {_SUPPORT}"
+            f"Refer urgently, on the suspected skin cancer pathway. {_NETWORK_DECIDED} The network puts the risk of a "
+            "malignant or pre-malignant lesion at 61%. The most probable diagnosis is Melanoma, at 58%. "
+            f"{_SUPPORT}"
         ),
         "probabilities": {
             "akiec": 0.02,
@@ -141,7 +148,7 @@ EXAMPLE_ANSWERED: Final = {
         "recommendation": "refer_urgently",
         "recommendation_text": "Refer urgently, on the suspected skin cancer pathway.",
         "decided_by": "network",
-        "decided_by_text": "The network's malignancy risk is above the threshold.",
+        "decided_by_text": _NETWORK_DECIDED,
         "deciding_image": _IMAGE,
         "readings": [{"position": 1, "kind": "dermoscopic", "malignancy_risk": 0.61, "predicted": "mel"}],
         "model_version": {

@@ -10,9 +10,10 @@ from django.utils.http import urlencode
 
 from diagnosis.api import image_links
 from diagnosis.classifier.recommendation import Decider, Level, Notice
-from diagnosis.models import Analysis, AnalysisState, Case
+from diagnosis.models import Analysis, AnalysisState, Case, Suspicion
 from diagnosis.services import wording
 from diagnosis.services.analysis_queue import answer, claim
+from diagnosis.services.submission import ClinicalData
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
 from tests import factories
@@ -66,8 +67,16 @@ def test_a_waiting_case_says_so_and_when_to_ask_again(api: ApiClient, clinician:
     assert (shown["state"], shown["analysis"]["state"]) == ("waiting", "waiting")
     assert shown["poll_after_ms"] > 0
     assert shown["analysis"]["probabilities"] is None
-    assert shown["analysis"]["recommendation"] is None
     assert "do not wait" in shown["analysis"]["statement"]
+
+
+def test_what_the_clinical_rule_asks_for_is_said_before_the_network_answers(api: ApiClient, clinician: User) -> None:
+    clinical = ClinicalData(suspicion=Suspicion.UNSURE, growth=True)
+    shown = show(api, factories.submit(clinician, factories.new_case(clinical=clinical)).case)
+
+    assert shown["state"] == "waiting"
+    assert (shown["analysis"]["recommendation"], shown["analysis"]["decided_by"]) == ("refer", "growth")
+    assert "Refer to dermatology. The lesion grows." in shown["analysis"]["statement"]
 
 
 def test_an_answered_case_shows_all_that_was_concluded(api: ApiClient, clinician: User) -> None:
