@@ -12,7 +12,7 @@ from typing import Final
 
 from diagnosis.classifier.quality import Quality
 from diagnosis.classifier.reading import Reading
-from diagnosis.classifier.taxonomy import CLASSES
+from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT
 
 #: Weighted 7-point checklist: refer on the suspected cancer pathway from this score on (NICE NG12, 1.7.1).
 URGENT_CHECKLIST_SCORE: Final = 3
@@ -120,11 +120,15 @@ class Thresholds:
         if not 0 < self.refer <= self.refer_urgently < 1:
             raise ValueError(f"thresholds must rise between 0 and 1: {self.refer}, {self.refer_urgently}")
 
-    def level(self, risk: float) -> Level:
-        """What a malignancy risk of a valid reading calls for."""
-        if risk >= self.refer_urgently:
+    def level(self, reading: Reading) -> Level:
+        """What a valid reading calls for: by its malignancy risk, and never less than a referral where the decision
+        that corrects for how common each class is falls on a malignant one.
+        """
+        if reading.risk >= self.refer_urgently:
             return Level.REFER_URGENTLY
-        return Level.REFER if risk >= self.refer else Level.CLINICAL_JUDGEMENT
+        if reading.risk >= self.refer or reading.predicted in MALIGNANT:
+            return Level.REFER
+        return Level.CLINICAL_JUDGEMENT
 
 
 @dataclass(frozen=True)
@@ -222,8 +226,9 @@ def conclude(images: Sequence[ReadImage], clinical: ClinicalPicture, thresholds:
     """Say what may be said about a case.
 
     1. Overviews, poor photographs and those unlike the training data are not read.
-    2. Of the dermoscopic photographs read, the one with the highest malignancy risk decides. A close-up joins them
-       only where it alone would call for a referral; without dermoscopic ones, the most worrying close-up decides.
+    2. Of the dermoscopic photographs read, the one with the highest malignancy risk decides, and the network asks for
+       the most that any of them calls for. A close-up joins them only where it alone would call for a referral;
+       without dermoscopic ones, the most worrying close-up decides.
     3. A close-up that raises no concern settles nothing: without a dermoscopic reading at least a person looks.
     4. Nothing read: the network abstains, with a reason, and a person looks.
     5. The more urgent of network and clinical rule is recommended.
@@ -254,20 +259,23 @@ def conclude(images: Sequence[ReadImage], clinical: ClinicalPicture, thresholds:
         )
 
     dermoscopic = {index for index in read if images[index].kind == Kind.DERMOSCOPIC}
-    worrying = {index for index in read if thresholds.level(read[index].risk) is not Level.CLINICAL_JUDGEMENT}
+    levels = {index: thresholds.level(reading) for index, reading in read.items()}
+    worrying = {index for index, level in levels.items() if level is not Level.CLINICAL_JUDGEMENT}
+
     candidates = dermoscopic | worrying or set(read)
     # Ties are broken by content, so that the order of upload cannot change the answer.
     deciding = max(
         candidates, key=lambda index: (read[index].risk, index in dermoscopic, tuple(read[index].probabilities))
     )
     reading = read[deciding]
-    level = thresholds.level(reading.risk)
+    level = max((levels[index] for index in candidates), key=lambda level: level.urgency)
+    asked_by_dermoscopic = any(levels[index] is level for index in dermoscopic)
     network: tuple[Level, Decider] = (level, Decider.NETWORK)
     if level is Level.CLINICAL_JUDGEMENT:
         network = (level, Decider.NONE) if dermoscopic else (Level.HUMAN_REVIEW, Decider.PLAIN_PHOTOGRAPHS)
     recommendation, decided_by = _more_urgent(clinical.demand(), network)
 
-    if deciding not in dermoscopic:
+    if deciding not in dermoscopic or not asked_by_dermoscopic:
         notices.append(Notice.NOT_VALIDATED_ON_PLAIN_PHOTOGRAPHS)
     if any(image.kind != Kind.OVERVIEW and index not in read for index, image in enumerate(images)):
         notices.append(Notice.SOME_PHOTOGRAPHS_NOT_READ)
@@ -277,7 +285,7 @@ def conclude(images: Sequence[ReadImage], clinical: ClinicalPicture, thresholds:
         probabilities={name: float(p) for name, p in zip(CLASSES, reading.probabilities, strict=True)},
         malignancy_risk=float(reading.risk),
         predicted=reading.predicted,
-        network_level=level if dermoscopic or deciding in worrying else None,
+        network_level=level if dermoscopic or worrying else None,
         recommendation=recommendation,
         decided_by=decided_by,
         deciding_image=deciding,

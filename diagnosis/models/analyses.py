@@ -57,6 +57,7 @@ class Analysis(models.Model):
     malignancy_risk = models.FloatField(null=True)
     #: What the network by itself asks for; empty where it may not say so (see ``recommendation.conclude``).
     network_level = models.CharField(max_length=20, blank=True)
+    #: The more urgent of the network's and the clinical rule's; the clinical rule's alone where the network is silent.
     recommendation = models.CharField(max_length=20, blank=True)
     decided_by = models.CharField(max_length=20, blank=True)
     notices = ArrayField(models.CharField(max_length=60), default=list)

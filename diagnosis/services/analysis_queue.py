@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from diagnosis.models import Analysis, AnalysisState, Case, ConsentScope
 from diagnosis.services.bell import ring_for_inference, ring_for_inference_on_commit
+from diagnosis.services.clinical_rule import clinical_demand, demand_after_failure
 from diagnosis.services.consents import consent_in_force, lock_patient
 from diagnosis.services.errors import Conflict
 from skincare.accounts.models import User
@@ -208,6 +209,8 @@ def _return_or_fail(analyses: Sequence[Analysis], *, fault: str) -> int:
             analysis.state = AnalysisState.FAILED
             analysis.reason = fault
             analysis.reason_text = f"{FAULTS[fault].text} Tried {analysis.attempts} times. Needs human review."
+            level, decider = demand_after_failure(analysis.case)
+            analysis.recommendation, analysis.decided_by = str(level), str(decider)
             analysis.finished_at = now
             action = "analysis.failed"
         else:
@@ -215,7 +218,17 @@ def _return_or_fail(analyses: Sequence[Analysis], *, fault: str) -> int:
             analysis.not_before = now + pause_after(analysis.attempts)
             action = "analysis.returned"
         analysis.save(
-            update_fields=["state", "reason", "reason_text", "finished_at", "not_before", "lease_token", "lease_until"]
+            update_fields=[
+                "state",
+                "reason",
+                "reason_text",
+                "recommendation",
+                "decided_by",
+                "finished_at",
+                "not_before",
+                "lease_token",
+                "lease_until",
+            ]
         )
         record(
             action,
@@ -254,6 +267,8 @@ def retry(*, user: User, case: Case) -> Analysis:
     analysis.waiting_since = analysis.not_before = timezone.now()
     analysis.attempts = 0
     analysis.reason = analysis.reason_text = ""
+    level, decider = clinical_demand(case)
+    analysis.recommendation, analysis.decided_by = str(level), str(decider)
     analysis.finished_at = None
     analysis.save()
     record(

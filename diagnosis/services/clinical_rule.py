@@ -20,3 +20,11 @@ def clinical_picture(case: Case) -> ClinicalPicture:
 def clinical_demand(case: Case) -> tuple[Level, Decider]:
     """What the checklist, bleeding, growth or the clinician's own suspicion call for, and which of them."""
     return clinical_picture(case).demand()
+
+
+def demand_after_failure(case: Case) -> tuple[Level, Decider]:
+    """The same, but at least the look of a person, since the network was asked and has nothing to say."""
+    level, decider = clinical_demand(case)
+    if level.urgency >= Level.HUMAN_REVIEW.urgency:
+        return level, decider
+    return Level.HUMAN_REVIEW, Decider.ABSTENTION

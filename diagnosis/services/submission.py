@@ -25,6 +25,7 @@ from diagnosis.models import (
     Suspicion,
 )
 from diagnosis.services.bell import ring_for_inference_on_commit
+from diagnosis.services.clinical_rule import clinical_demand
 from diagnosis.services.consents import ConsentStatement, consent_in_force, lock_patient, record_consent
 from diagnosis.services.errors import CLOCK_TOLERANCE_SECONDS, Conflict, KeyReused, Refusal
 from diagnosis.services.files import remove, store_sealed
@@ -240,7 +241,8 @@ def _store(
             )
         )
     CaseImage.objects.bulk_create(images)
-    analysis = Analysis(case=case)
+    level, decider = clinical_demand(case)
+    analysis = Analysis(case=case, recommendation=str(level), decided_by=str(decider))
     if consent_in_force(patient, ConsentScope.ANALYSIS) is not None:
         analysis.state = AnalysisState.WAITING
         analysis.waiting_since = timezone.now()

@@ -21,7 +21,9 @@ DECIDERS: Final[dict[str, Promise]] = {
     Decider.CLINICIAN: gettext_lazy("You suspect malignancy yourself."),
     Decider.BLEEDING: gettext_lazy("The lesion bleeds."),
     Decider.GROWTH: gettext_lazy("The lesion grows."),
-    Decider.NETWORK: gettext_lazy("The network's malignancy risk is above the threshold."),
+    Decider.NETWORK: gettext_lazy(
+        "The network's malignancy risk is above the threshold, or its decision falls on a malignant diagnosis."
+    ),
     Decider.ABSTENTION: gettext_lazy("The network has no valid result."),
     Decider.PLAIN_PHOTOGRAPHS: gettext_lazy(
         "The network has read plain photographs only, which are not trusted to settle anything."
@@ -60,15 +62,25 @@ def statement(analysis: Analysis) -> str:
             sentences = [
                 gettext("No AI result: human review."),
                 analysis.reason_text,
-                str(RECOMMENDATIONS[analysis.recommendation]) if analysis.recommendation else "",
+                *_what_the_rule_says(analysis),
             ]
         case AnalysisState.FAILED:
-            sentences = [gettext("No AI result: human review."), analysis.reason_text]
+            sentences = [gettext("No AI result: human review."), analysis.reason_text, *_what_the_rule_says(analysis)]
         case AnalysisState.NOT_REQUESTED:
-            sentences = [gettext("The network was not asked."), analysis.reason_text]
+            sentences = [gettext("The network was not asked."), analysis.reason_text, *_what_the_rule_says(analysis)]
         case _:
-            sentences = [gettext("The network has not answered yet. If you are worried, do not wait for it: refer.")]
+            sentences = [
+                gettext("The network has not answered yet. If you are worried, do not wait for it: refer."),
+                *_what_the_rule_says(analysis),
+            ]
     return " ".join(sentence for sentence in [*sentences, str(SUPPORT)] if sentence)
+
+
+def _what_the_rule_says(analysis: Analysis) -> list[str]:
+    """The recommendation where the network is silent, if it asks for anything."""
+    if analysis.recommendation in ("", Level.CLINICAL_JUDGEMENT):
+        return []
+    return [str(RECOMMENDATIONS[analysis.recommendation]), str(DECIDERS[analysis.decided_by])]
 
 
 def _what_the_network_says(analysis: Analysis) -> list[str]:

@@ -90,6 +90,17 @@ TABLE = [
     ),
     # of several, the most worrying decides
     ([dermoscopic(LOW), dermoscopic(HIGH)], NOTHING, Level.REFER_URGENTLY, Decider.NETWORK, Level.REFER_URGENTLY, None),
+    # a malignant decision asks for a referral, however small the risk
+    ([dermoscopic(LOW, rest="bcc")], NOTHING, Level.REFER, Decider.NETWORK, Level.REFER, None),
+    ([close_up(LOW, rest="bcc")], NOTHING, Level.REFER, Decider.NETWORK, Level.REFER, None),
+    (
+        [dermoscopic(0.12), dermoscopic(LOW, rest="akiec")],
+        NOTHING,
+        Level.REFER,
+        Decider.NETWORK,
+        Level.REFER,
+        None,
+    ),
     # plain photographs: concern counts, its absence does not
     ([close_up(LOW)], NOTHING, Level.HUMAN_REVIEW, Decider.PLAIN_PHOTOGRAPHS, None, None),
     ([close_up(SOME)], NOTHING, Level.REFER, Decider.NETWORK, Level.REFER, None),
@@ -194,7 +205,12 @@ def test_a_checklist_score_of_three_or_more_is_an_urgent_referral(score: int) ->
     ],
 )
 def test_a_risk_at_a_threshold_counts_as_reaching_it(risk: float, level: Level) -> None:
-    assert THRESHOLDS.level(risk) == level
+    assert THRESHOLDS.level(dataclasses.replace(reading(risk), predicted="nv")) == level
+
+
+@pytest.mark.parametrize("predicted", MALIGNANT)
+def test_a_malignant_decision_asks_for_a_referral_whatever_the_risk(predicted: str) -> None:
+    assert THRESHOLDS.level(dataclasses.replace(reading(0.01), predicted=predicted)) == Level.REFER
 
 
 def test_the_answer_is_that_of_the_deciding_photograph() -> None:
@@ -278,9 +294,9 @@ def test_an_impossible_checklist_score_is_refused(score: int) -> None:
 # Rules that hold whatever the case is.
 
 risks = st.floats(0, 1) | st.sampled_from([0.0, LOW, 0.2, SOME, 0.6, HIGH, 1.0])
-benign = st.sampled_from(["nv", "bkl", "vasc"])
-dermoscopics = st.builds(dermoscopic, risks, st.booleans(), benign) | st.just(blurred(Kind.DERMOSCOPIC))
-close_ups = st.builds(close_up, risks, st.booleans(), benign) | st.just(blurred(Kind.CLOSE_UP))
+rests = st.sampled_from(["nv", "bkl", "vasc", "bcc"])
+dermoscopics = st.builds(dermoscopic, risks, st.booleans(), rests) | st.just(blurred(Kind.DERMOSCOPIC))
+close_ups = st.builds(close_up, risks, st.booleans(), rests) | st.just(blurred(Kind.CLOSE_UP))
 overviews = st.sampled_from([OVERVIEW, blurred(Kind.OVERVIEW)])
 cases = st.lists(dermoscopics | close_ups | overviews, min_size=1, max_size=10)
 pictures = st.builds(
@@ -322,8 +338,9 @@ def test_the_recommendation_is_never_less_urgent_than_what_the_network_asks_for(
 ) -> None:
     answer = conclude(images, clinical, THRESHOLDS)
 
-    highest = max((image.reading.risk for image in read(images) if image.reading), default=0.0)
-    assert answer.recommendation.urgency >= THRESHOLDS.level(highest).urgency
+    for image in read(images):
+        assert image.reading is not None
+        assert answer.recommendation.urgency >= THRESHOLDS.level(image.reading).urgency
     if answer.network_level:
         assert answer.recommendation.urgency >= answer.network_level.urgency
 
@@ -376,12 +393,15 @@ def test_the_highest_risk_of_the_deciding_photographs_is_the_case_s(
     risks_read = {
         kind: [image.reading.risk for image in read(images) if image.kind == kind and image.reading] for kind in Kind
     }
-    worrying = [risk for risk in risks_read[Kind.CLOSE_UP] if risk >= THRESHOLDS.refer]
+    worrying = [
+        image.reading.risk
+        for image in read(images)
+        if image.kind == Kind.CLOSE_UP and image.reading and THRESHOLDS.level(image.reading) != Level.CLINICAL_JUDGEMENT
+    ]
     expected = max(risks_read[Kind.DERMOSCOPIC] + worrying or risks_read[Kind.CLOSE_UP])
     assert answer.malignancy_risk == expected
     assert answer.probabilities is not None
     assert sum(answer.probabilities.values()) == pytest.approx(1)
-    assert sum(answer.probabilities[name] for name in MALIGNANT) == pytest.approx(expected)
 
 
 @given(cases, pictures, st.randoms(use_true_random=False))
@@ -404,6 +424,7 @@ def test_a_plain_photograph_that_decides_is_marked_as_such(images: list[ReadImag
     assume(answer.deciding_image is not None)
 
     plain = images[answer.deciding_image or 0].kind == Kind.CLOSE_UP
-    assert (Notice.NOT_VALIDATED_ON_PLAIN_PHOTOGRAPHS in answer.notices) == plain
+    if plain:
+        assert Notice.NOT_VALIDATED_ON_PLAIN_PHOTOGRAPHS in answer.notices
     if plain and answer.network_level is not None:
         assert answer.network_level.urgency >= Level.REFER.urgency

@@ -118,6 +118,7 @@ def test_each_fault_uses_up_its_attempts_and_then_fails(fault: str) -> None:
         let_pauses_end()
     analysis = Analysis.objects.get()
     assert (analysis.state, analysis.reason) == (AnalysisState.FAILED, fault)
+    assert (analysis.recommendation, analysis.decided_by) == ("human_review", "abstention")
     assert AuditEvent.objects.filter(action="analysis.failed").count() == 1
 
 

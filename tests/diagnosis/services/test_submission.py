@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,12 +11,23 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from diagnosis.models import Analysis, AnalysisState, Case, CaseImage, ConsentEvent, ImageKind, Lesion, Patient
+from diagnosis.models import (
+    Analysis,
+    AnalysisState,
+    Case,
+    CaseImage,
+    ConsentEvent,
+    ImageKind,
+    Lesion,
+    Patient,
+    Suspicion,
+)
 from diagnosis.services import submission
+from diagnosis.services.consents import ConsentStatement
 from diagnosis.services.errors import Conflict, KeyReused, Refusal
 from diagnosis.services.files import open_sealed
 from diagnosis.services.patients import NewPatient
-from diagnosis.services.submission import NewImage
+from diagnosis.services.submission import ClinicalData, NewImage
 from skincare.audit.models import AuditEvent
 from skincare.encryption import SealBroken
 from tests import factories
@@ -45,6 +57,25 @@ def test_a_case_is_stored_with_its_patient_photographs_consent_analysis_and_audi
         "consent.granted",
         "case.submitted",
     }
+
+
+@pytest.mark.parametrize(
+    ("clinical", "recommendation", "decided_by"),
+    [
+        ({"checklist": {"oozing": True, "irregular_shape": True}}, "refer_urgently", "checklist"),
+        ({"growth": True}, "refer", "growth"),
+        ({"suspicion": Suspicion.MALIGNANT}, "refer", "clinician"),
+        ({}, "clinical_judgement", "none"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("consents", [None, []], ids=["consented", "no consent"])
+def test_the_clinical_rule_holds_before_and_without_the_network(
+    consents: list[ConsentStatement] | None, clinical: dict[str, Any], recommendation: str, decided_by: str
+) -> None:
+    data = ClinicalData(**{"suspicion": Suspicion.BENIGN, **clinical})
+    case = factories.submit(factories.clinician(), factories.new_case(consents=consents, clinical=data)).case
+    assert (case.analysis.recommendation, case.analysis.decided_by) == (recommendation, decided_by)
 
 
 def test_a_stored_file_is_unreadable_without_the_patients_key_and_in_another_place() -> None:
