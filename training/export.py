@@ -14,8 +14,10 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from diagnosis.classifier.architecture import VIEW, build_network
+from diagnosis.classifier.architecture import EMBEDDING, VIEW, build_network
 from diagnosis.classifier.novelty import Novelty
+from diagnosis.classifier.taxonomy import CLASSES
+from training.fit import Outputs
 
 MODEL: Final = "model.tflite"
 WEIGHTS: Final = "model.weights.h5"
@@ -62,17 +64,29 @@ def to_tflite(network: keras.Model) -> bytes:
         return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
+class Exported:
+    """A TFLite model, run as in service: one view at a time, on one thread."""
+
+    def __init__(self, model: bytes) -> None:
+        self._forward = Interpreter(model_content=model, num_threads=1).get_signature_runner("serving_default")
+
+    def outputs_of(self, views: NDArray[np.uint8]) -> Outputs:
+        """Its outputs for views, uint8 [n, 224, 224, 3]."""
+        logits = np.empty((len(views), len(CLASSES)), dtype=np.float32)
+        embeddings = np.empty((len(views), EMBEDDING), dtype=np.float32)
+        for index, view in enumerate(views):
+            said = self._forward(view=view[None].astype(np.float32))
+            logits[index], embeddings[index] = said["logits"][0], said["embedding"][0]
+        return Outputs(logits, embeddings)
+
+
 def check_same_answers(model: bytes, network: keras.Model, views: NDArray[np.uint8]) -> float:
     """The greatest difference of logits between the TFLite model and the network over `views` [n, 224, 224, 3].
 
     Raises `ExportDiffers` above `LOGIT_TOLERANCE`.
     """
-    forward = Interpreter(model_content=model).get_signature_runner("serving_default")
-    worst = 0.0
-    for view in views:
-        frame = view[None].astype(np.float32)
-        wanted = network(frame, training=False)["logits"]
-        worst = np.maximum(worst, float(np.abs(forward(view=frame)["logits"] - np.asarray(wanted)).max()))
+    wanted = np.asarray(network(views.astype(np.float32), training=False)["logits"])
+    worst = float(np.abs(Exported(model).outputs_of(views).logits - wanted).max())
     if not worst <= LOGIT_TOLERANCE:
         raise ExportDiffers(f"TFLite's logits differ by {worst:.2g} from Keras', {LOGIT_TOLERANCE:.2g} is allowed")
     return worst
@@ -84,10 +98,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def write_files(folder: Path, network: keras.Model, novelty: Novelty, check_on: NDArray[np.uint8]) -> None:
-    """Write everything but the manifest, once the TFLite model was seen to answer like the network on `check_on`."""
-    model = to_tflite(network)
-    check_same_answers(model, network, check_on)
+def write_files(folder: Path, network: keras.Model, model: bytes, novelty: Novelty) -> None:
+    """Write everything but the manifest: the network's weights, its TFLite `model`, and the novelty statistics."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL).write_bytes(model)
     network.save_weights(folder / WEIGHTS)

@@ -25,8 +25,8 @@ from training.evaluation.calibration import fit_temperature
 from training.evaluation.framing import ALTERED, altered
 from training.evaluation.report import Answers, by_class, confusion, overall, subgroups
 from training.evaluation.thresholds import risk_for_sensitivity, risk_for_specificity
-from training.export import natural_network, write_files, write_manifest
-from training.fit import Outputs, class_priors, outputs_of
+from training.export import Exported, check_same_answers, natural_network, to_tflite, write_files, write_manifest
+from training.fit import Outputs, class_priors
 from training.recipes import FIRST, Recipe
 
 BUNDLES: Final = Path("diagnosis/classifier/bundles")
@@ -52,7 +52,10 @@ SHIPPED_MANIFEST_SHA256: Final = "{sha256}"
 
 
 class Candidate:
-    """A trained network made ready to serve: natural logits, temperature, thresholds and novelty, all by validation."""
+    """A trained network made ready to serve: natural logits, temperature, thresholds and novelty, all by validation.
+
+    Measured as it is served, through the exported model.
+    """
 
     def __init__(self, weights: Path, recipe: Recipe, dataset: ham10000.LabelledImages, splits: Splits) -> None:
         trained = build_network()
@@ -61,7 +64,10 @@ class Candidate:
         training, validation = splits.positions("training"), splits.positions("validation")
         self.priors = class_priors(labels[training])
         self.network = natural_network(trained, self.priors, recipe.prior_adjustment)
-        said = outputs_of(self.network, dataset.views[validation])
+        self.model = to_tflite(self.network)
+        check_same_answers(self.model, self.network, dataset.views[validation[:64]])
+        self.exported = Exported(self.model)
+        said = self.exported.outputs_of(dataset.views[validation])
         self.temperature = fit_temperature(said.logits, labels[validation])
         self.validation = self.answers(said, labels[validation], splits.groups[validation])
         malignant = metrics.is_malignant(self.validation.labels)
@@ -69,7 +75,7 @@ class Candidate:
             "refer": risk_for_sensitivity(self.validation.risks, malignant, REFER_SENSITIVITY),
             "refer_urgently": risk_for_specificity(self.validation.risks, malignant, URGENT_SPECIFICITY),
         }
-        known = outputs_of(self.network, dataset.views[training]).embeddings
+        known = self.exported.outputs_of(dataset.views[training]).embeddings
         self.novelty = Novelty.learn(known, NOVELTY_DIRECTIONS, NOVELTY_SHRINKAGE)
         self.farthest = float(np.quantile(self.novelty.distance(said.embeddings), ACCEPTED_SHARE))
 
@@ -82,9 +88,9 @@ class Candidate:
         """The share of views that are unlike the training images."""
         return float(np.mean(self.novelty.distance(said.embeddings) > self.farthest))
 
-    def rejected_foreign(self, data: Path, views: NDArray[np.uint8], images: list[str]) -> dict[str, float]:
+    def rejected_foreign(self, data: Path, views: NDArray[np.uint8], images: list[str], seed: int) -> dict[str, float]:
         """The share of each kind of foreign picture that is rejected; skin is taken from beside the given lesions."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(seed)
         boxes = foreign.lesion_boxes(data / "HAM10000_boxes.csv")
         kinds = {
             "photographs": foreign.photographs(rng, 7),
@@ -92,7 +98,7 @@ class Candidate:
             "textures_and_noise": foreign.textures(rng, 150),
             "skin_beside_the_lesion": foreign.skin_beside(views, [boxes[image] for image in images]),
         }
-        return {kind: round(self.rejected(outputs_of(self.network, each)), 4) for kind, each in kinds.items()}
+        return {kind: round(self.rejected(self.exported.outputs_of(each)), 4) for kind, each in kinds.items()}
 
 
 def moved(candidate: Candidate, views: NDArray[np.uint8], answers: Answers) -> dict[str, dict[str, float]]:
@@ -100,7 +106,7 @@ def moved(candidate: Candidate, views: NDArray[np.uint8], answers: Answers) -> d
     refer = candidate.thresholds["refer"]
     table = {}
     for how in ALTERED:
-        said = outputs_of(candidate.network, altered(views, how))
+        said = candidate.exported.outputs_of(altered(views, how))
         other = candidate.answers(said, answers.labels, answers.groups)
         table[how] = {
             "decisions_changed": float(np.mean(other.predicted != answers.predicted)),
@@ -119,7 +125,7 @@ def measured(
     """The final figures, on the frozen test and, where its folder is given, on ISIC 2018's validation images."""
     test = splits.positions("test")
     records, views, labels = [dataset.records[each] for each in test], dataset.views[test], dataset.labels[test]
-    said = outputs_of(candidate.network, views)
+    said = candidate.exported.outputs_of(views)
     answers = candidate.answers(said, labels, splits.groups[test])
     figures: dict[str, Any] = {
         "frozen_test": {
@@ -128,13 +134,13 @@ def measured(
             "confusion": confusion(answers),
             "subgroups": subgroups(answers, records, candidate.thresholds["refer"]),
             "rejected_as_novel": round(candidate.rejected(said), 4),
-            "rejected_foreign": candidate.rejected_foreign(data, views, [each.image_id for each in records]),
+            "rejected_foreign": candidate.rejected_foreign(data, views, [each.image_id for each in records], seed=1),
             "altered_framing": moved(candidate, views, answers),
         }
     }
     if elsewhere is not None:
         other = isic2018.read(elsewhere)
-        heard = outputs_of(candidate.network, other.views)
+        heard = candidate.exported.outputs_of(other.views)
         alone = np.array([record.lesion_id for record in other.records])
         figures["isic2018_validation"] = {
             **overall(candidate.answers(heard, other.labels, alone), candidate.thresholds),
@@ -152,6 +158,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="name of the bundle")
     parser.add_argument("--report", action="store_true", help="measure on the frozen test: once, when all is chosen")
     parser.add_argument("--elsewhere", type=Path, help="folder with ISIC 2018's validation images, to report on too")
+    parser.add_argument("--note", default="", help="what else should be known about the run, for the manifest")
     parser.add_argument("--cache", type=Path, default=Path("var/cache"), help="folder for decoded images")
     options = parser.parse_args()
     weights = (
@@ -169,12 +176,12 @@ def main() -> None:
         "validation": overall(candidate.validation, candidate.thresholds),
     }
     figures["validation"]["rejected_foreign"] = candidate.rejected_foreign(
-        options.data, dataset.views[validation], [dataset.records[each].image_id for each in validation]
+        options.data, dataset.views[validation], [dataset.records[each].image_id for each in validation], seed=0
     )
     if options.report:
         figures |= measured(candidate, dataset, splits, options.data, options.elsewhere)
     folder = BUNDLES / options.name
-    write_files(folder, candidate.network, candidate.novelty, dataset.views[validation[:32]])
+    write_files(folder, candidate.network, candidate.model, candidate.novelty)
     sha256 = write_manifest(
         folder,
         {
@@ -209,7 +216,7 @@ def main() -> None:
                 "attribution": ham10000.ATTRIBUTION,
                 "doi": ham10000.DOI,
             },
-            "training": {**asdict(FIRST), "weights": weights.name},
+            "training": {**asdict(FIRST), "weights": weights.name, "note": options.note},
         },
     )
     SHIPPED.write_text(_SHIPPED_TEXT.format(name=options.name, sha256=sha256), encoding="utf-8")

@@ -76,7 +76,9 @@ def test_a_written_bundle_answers_like_the_network_in_every_output(network: kera
     served = natural_network(network, priors, prior_adjustment=1.0)
     novelty = Novelty.learn(RNG.normal(size=(50, 1280)).astype(np.float32), directions=8, shrinkage=0.01)
 
-    write_files(tmp_path, served, novelty, views)
+    model = to_tflite(served)
+    check_same_answers(model, served, views)
+    write_files(tmp_path, served, model, novelty)
     pinned = write_manifest(tmp_path, {"name": "trial"})
 
     balanced, wanted = (
@@ -99,4 +101,4 @@ def test_a_written_bundle_answers_like_the_network_in_every_output(network: kera
     assert manifest["files"] == {name: sha256_of(tmp_path / name) for name in (MODEL, WEIGHTS, NOVELTY)}
     assert pinned == sha256_of(tmp_path / MANIFEST)
     with pytest.raises(ExportDiffers, match="logits differ"):
-        check_same_answers(to_tflite(served), network, views)
+        check_same_answers(model, network, views)
