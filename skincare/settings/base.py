@@ -235,13 +235,13 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_CLASSES": ["diagnosis.api.throttles.PerUser"],
     "DEFAULT_THROTTLE_RATES": {
         # For each user. Ten screens that poll as fast as they may stay below.
-        "reads": environment.text("SKINCARE_RATE_READS", "6000/min"),
-        "changes": environment.text("SKINCARE_RATE_CHANGES", "600/min"),
-        "submissions": environment.text("SKINCARE_RATE_SUBMISSIONS", "600/min"),
+        "reads": environment.rate("SKINCARE_RATE_READS", "6000/min"),
+        "changes": environment.rate("SKINCARE_RATE_CHANGES", "600/min"),
+        "submissions": environment.rate("SKINCARE_RATE_SUBMISSIONS", "600/min"),
         # Failed log-ins only.
-        "login_account_and_address": environment.text("SKINCARE_RATE_LOGIN_ACCOUNT_AND_ADDRESS", "10/min"),
-        "login_account": environment.text("SKINCARE_RATE_LOGIN_ACCOUNT", "100/h"),
-        "login_address": environment.text("SKINCARE_RATE_LOGIN_ADDRESS", "60/min"),
+        "login_account_and_address": environment.rate("SKINCARE_RATE_LOGIN_ACCOUNT_AND_ADDRESS", "10/min"),
+        "login_account": environment.rate("SKINCARE_RATE_LOGIN_ACCOUNT", "100/h"),
+        "login_address": environment.rate("SKINCARE_RATE_LOGIN_ADDRESS", "60/min"),
     },
     "DEFAULT_PARSER_CLASSES": ["diagnosis.api.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+import re
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -42,6 +43,14 @@ def one_of(name: str, choices: tuple[str, ...]) -> str:
     value = text(name, choices[0])
     if value not in choices:
         raise ImproperlyConfigured(f"{name}={value}: one of {', '.join(choices)} is needed.")
+    return value
+
+
+def rate(name: str, default: str) -> str:
+    """How many in which time, such as `600/min`; the units are s, min, h and d."""
+    value = text(name, default)
+    if not re.fullmatch(r"[1-9][0-9]{0,8}/(s|min|h|d)", value, re.ASCII):
+        raise ImproperlyConfigured(f"{name}={value}: a rate such as 600/min is needed, in s, min, h or d.")
     return value
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
 from diagnosis.api import throttles
 from skincare.accounts.models import User
+from skincare.settings import environment
 from tests import factories
 from tests.diagnosis.api.requests import ApiClient, new_case, token_for
 
@@ -102,6 +104,13 @@ def test_log_ins_that_succeed_are_not_counted(clinician: User, rates: dict[str, 
 def unreachable(settings: Settings, address: str) -> None:
     """Put the counters where ``address`` is."""
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": address}}
+
+
+@pytest.mark.parametrize("value", ["600", "600/", "0/min", "-1/min", "a/min", "600/minute"])
+def test_a_rate_that_is_none_stops_the_start_and_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SKINCARE_RATE_READS", value)
+    with pytest.raises(ImproperlyConfigured, match="SKINCARE_RATE_READS"):
+        environment.rate("SKINCARE_RATE_READS", "1/s")
 
 
 def test_without_the_counters_everybody_gets_through(api: ApiClient, settings: Settings, tmp_path: Path) -> None:
