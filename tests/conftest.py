@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -36,20 +36,26 @@ def pytest_sessionfinish() -> None:
         shutil.rmtree(settings.VAR, ignore_errors=True)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport() -> Iterator[None]:
-    """Where nothing may be skipped (CI=true or SKINCARE_NO_SKIPS=1), a skip is a failure that gives its reason."""
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     if NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"Skipped, and nothing may be skipped here: {report.longrepr}"
 
 
-def pytest_collectreport(report: pytest.CollectReport) -> None:
-    if NO_SKIPS and report.skipped:
-        report.outcome = "failed"
-        report.longrepr = f"Skipped, and nothing may be skipped here: {report.longrepr}"
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where nothing may be skipped (CI=true or SKINCARE_NO_SKIPS=1), a skip is a failure that gives its reason."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a file that skips itself as a whole."""
+    report = yield
+    _refuse_skip(report)
+    return report
 
 
 @pytest.fixture
