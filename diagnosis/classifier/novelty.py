@@ -32,8 +32,8 @@ class Novelty:
     def learn(cls, embeddings: NDArray[np.float32], directions: int, shrinkage: float) -> "Novelty":
         """From the training images' embeddings, float32 [m, c], keeping `directions` main directions.
 
-        `shrinkage` (above 0) times the mean variance is added to every variance, so that a direction in which the training
-        images hardly differ does not decide alone.
+        `shrinkage` (above 0) times the mean variance is added to every variance, so that a direction in which the
+        training images hardly differ does not decide alone.
         """
         mean = embeddings.mean(axis=0)
         centred = (embeddings - mean).astype(np.float64)
