@@ -12,7 +12,7 @@ from diagnosis.api import image_links
 from diagnosis.classifier.recommendation import Decider, Level, Notice
 from diagnosis.models import Analysis, AnalysisState, Case, Suspicion
 from diagnosis.services import wording
-from diagnosis.services.analysis_queue import answer, claim
+from diagnosis.services.analysis_queue import answer, claim, give_back
 from diagnosis.services.submission import ClinicalData
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
@@ -161,6 +161,17 @@ def test_a_changed_case_answers_in_full(api: ApiClient, clinician: User) -> None
     assert (running.status_code, done.status_code) == (200, 200)
     assert len({waiting, running["ETag"], done["ETag"]}) == 3
     assert done.json()["state"] == "answered"
+
+
+def test_a_case_that_a_worker_gave_back_answers_in_full(api: ApiClient, clinician: User) -> None:
+    case = factories.case(clinician)
+    lease = claim(limit=1)
+    assert lease is not None
+    running = api.get(f"{CASES}{case.pk}/")
+    give_back(lease, lease.analyses, fault="store_unavailable")
+    returned = api.get(f"{CASES}{case.pk}/", headers={"If-None-Match": running["ETag"]})
+    assert (running.json()["analysis"]["state"], returned.status_code) == ("running", 200)
+    assert returned.json()["analysis"]["state"] == "waiting"
 
 
 def test_an_etag_of_one_user_is_not_anothers(api: ApiClient, clinician: User) -> None:
