@@ -128,7 +128,7 @@ def remember(record: Path, children: Iterable[Child]) -> None:
 def programs(port: int, inference_workers: int) -> dict[str, list[str]]:
     """The programs to run: web, the workers that read photographs, the one that sweeps, and the clock that bids it."""
     celery = [sys.executable, "-m", "celery", "--app=skincare"]
-    worker = [*celery, "worker", "--without-gossip", "--without-mingle"]
+    worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
     return {
         "inference": [
             *worker, "--queues=inference", f"--concurrency={inference_workers}", "--hostname=inference@%h",

@@ -1,5 +1,6 @@
 """What holds everywhere. `local` and `production` import this and add servers, secrets and strictness."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,8 @@ READINESS_CHECKS = {
 
 # --- Logs ---------------------------------------------------------------------------------------------------------
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+# The sweep runs every two seconds for ever; what a task does is told by its service, what fails is told anyway.
+DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = logging.DEBUG
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # OriginMiddleware has set or checked it
 logs.configure()

@@ -65,5 +65,7 @@ def dictionary(renderer: Processor, level: int = logging.INFO) -> dict[str, Any]
             # django_structlog tells of each request and each failure already, with the request's id.
             "django.server": {"handlers": [], "propagate": False},
             "django.request": {"level": "CRITICAL"},
+            # Celery tells of every task that it receives, runs and sends; the sweep is one every two seconds.
+            "celery": {"level": "WARNING"},
         },
     }
