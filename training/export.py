@@ -65,10 +65,10 @@ def to_tflite(network: keras.Model) -> bytes:
 
 
 class Exported:
-    """A TFLite model, run as in service: one view at a time, on one thread."""
+    """A TFLite model, run as in service: one view at a time."""
 
     def __init__(self, model: bytes) -> None:
-        self._forward = Interpreter(model_content=model, num_threads=1).get_signature_runner("serving_default")
+        self._forward = Interpreter(model_content=model, num_threads=2).get_signature_runner("serving_default")
 
     def outputs_of(self, views: NDArray[np.uint8]) -> Outputs:
         """Its outputs for views, uint8 [n, 224, 224, 3]."""

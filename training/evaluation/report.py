@@ -118,7 +118,7 @@ def age_band(age: float | None) -> str:
 
 
 def subgroups(
-    answers: Answers, records: list[LabelledImage], refer: float, least: int = 30, draws: int = DRAWS
+    answers: Answers, records: list[LabelledImage], refer: float, least: int = 30, draws: int = DRAWS // 2
 ) -> dict[str, dict[str, Any]]:
     """Malignant AUC, and sensitivity and specificity at the `refer` threshold, by sex, age band and site.
 
