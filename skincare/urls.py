@@ -1,9 +1,10 @@
 """Every address of the site; each app brings its own."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from diagnosis.api.problems import nothing_here
 from skincare import pages
 
 admin.site.site_header = "Skincare administration"
@@ -18,5 +19,7 @@ urlpatterns = [
     path("api/v1/", include("diagnosis.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="api/docs.html"), name="docs"),
+    # What else is under /api/ does not exist: said with a problem document and not a page of HTML.
+    re_path(r"^api/(?P<path>.*)$", nothing_here, name="nothing-here"),
     path("admin/", admin.site.urls),
 ]

@@ -166,7 +166,7 @@ def _summary(faults: Sequence[Fault]) -> str:
 
 @csrf_exempt  # it does nothing, and the protection would answer a POST with a page of HTML
 def nothing_here(request: HttpRequest, path: str = "") -> HttpResponse:
-    """Answer an address under /api/v1/ that does not exist."""
+    """Answer an address under /api/ that does not exist."""
     hint = "" if request.path.endswith("/") else "; addresses end with a slash"
     return problem_response(
         404,

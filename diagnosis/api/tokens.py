@@ -197,7 +197,7 @@ class LogOutEverywhereView(ApiView):
     @extend_schema(
         operation_id="token_logout_all",
         summary="Log out everywhere",
-        description="Ends all of your tokens, the one in use included, and the session, if the request came with one.",
+        description="Ends all of your tokens and all of your sessions, the one in use included.",
         tags=["Signing in"],
         request=None,
         responses={204: OpenApiResponse(description="Logged out everywhere."), **problem_examples(401, 403)},
@@ -206,8 +206,6 @@ class LogOutEverywhereView(ApiView):
         """Log out everywhere."""
         user = signed_in(request)
         with transaction.atomic():
-            ended, _ = ApiToken.objects.filter(user=user).delete()
+            ended = user.sign_out_everywhere()
             record("token.all_ended", user, actor=user, details={"tokens": ended})
-            if not isinstance(request.auth, ApiToken):
-                logout(request._request)
         return Response(status=204)

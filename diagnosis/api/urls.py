@@ -1,8 +1,8 @@
 """The addresses of the REST API, under /api/v1/."""
 
-from django.urls import URLPattern, URLResolver, path, re_path
+from django.urls import URLPattern, URLResolver, path
 
-from diagnosis.api import cases, consents, images, lesions, maps, me, model_versions, patients, problems, tokens
+from diagnosis.api import cases, consents, images, lesions, maps, me, model_versions, patients, tokens
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/token/", tokens.TokenView.as_view(), name="token"),
@@ -22,6 +22,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("analyses/<uuid:pk>/map/", maps.MapView.as_view(), name="analysis-map"),
     path("model-versions/", model_versions.ModelVersionsView.as_view(), name="model-versions"),
     path("model-versions/<uuid:pk>/", model_versions.ModelVersionView.as_view(), name="model-version"),
-    # Last: whatever else is asked for, with a problem document and not a page of HTML.
-    re_path(r"^(?P<path>.*)$", problems.nothing_here, name="nothing-here"),
 ]

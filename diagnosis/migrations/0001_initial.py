@@ -726,4 +726,17 @@ class Migration(migrations.Migration):
                 name="case_age_is_a_band",
             ),
         ),
+        migrations.AddIndex(
+            model_name="analysis",
+            index=models.Index(
+                condition=models.Q(("state", "answered"), _negated=True), fields=["state"], name="analysis_not_answered"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="case",
+            index=models.Index(
+                fields=["organisation", "anatom_site_general", "-submitted_at", "-id"],
+                name="case_of_site_newest_first",
+            ),
+        ),
     ]

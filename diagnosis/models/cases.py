@@ -142,6 +142,9 @@ class Case(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["organisation", "-submitted_at", "-id"], name="case_newest_first"),
             models.Index(fields=["patient", "-submitted_at", "-id"], name="case_of_patient_newest_first"),
+            models.Index(
+                fields=["organisation", "anatom_site_general", "-submitted_at", "-id"], name="case_of_site_newest_first"
+            ),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(suspicion__in=Suspicion.values), name="case_suspicion_is_known"),

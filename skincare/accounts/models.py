@@ -1,6 +1,6 @@
 """Organisations, users and their roles, and the tokens by which programs act for a user."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from django.contrib.auth.base_user import BaseUserManager
@@ -9,6 +9,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from knox.models import AbstractAuthToken, AuthTokenManager
 
 
@@ -58,7 +60,7 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """Find by e-mail address in whatever case it was typed."""
-        return self.get(email__iexact=(username or "").strip())
+        return self.get(email=(username or "").strip().lower())
 
 
 class User(AbstractUser):
@@ -71,6 +73,9 @@ class User(AbstractUser):
         "model steward", default=False, help_text="May start, judge and release versions of the network."
     )
 
+    #: Sessions that began before are over.
+    signed_out_everywhere_at = models.DateTimeField(null=True, editable=False)
+
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar = []
 
@@ -81,6 +86,27 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, with the address in lower case, as it is looked for."""
+        self.email = self.email.strip().lower()
+        super().save(*args, **kwargs)
+
+    def sign_out_everywhere(self) -> int:
+        """End all tokens and all sessions. Returns how many tokens there were."""
+        self.signed_out_everywhere_at = timezone.now()
+        self.save(update_fields=["signed_out_everywhere_at"])
+        ended, _ = ApiToken.objects.filter(user=self).delete()
+        return ended
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        # Django compares this with what each session holds: another moment makes every earlier session invalid.
+        return salted_hmac(
+            "skincare.accounts.models.User.session",
+            f"{self.password}|{self.signed_out_everywhere_at}",
+            secret=secret,
+            algorithm="sha256",
+        ).hexdigest()
 
 
 class Role(models.TextChoices):

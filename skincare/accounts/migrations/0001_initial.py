@@ -60,6 +60,7 @@ class Migration(migrations.Migration):
                         verbose_name="model steward",
                     ),
                 ),
+                ("signed_out_everywhere_at", models.DateTimeField(editable=False, null=True)),
                 (
                     "groups",
                     models.ManyToManyField(

@@ -63,7 +63,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", f"{API}analyses/<uuid:pk>/map/"): AN_OBJECT,
     ("GET", f"{API}model-versions/"): SIGNED_IN,
     ("GET", f"{API}model-versions/<uuid:pk>/"): SIGNED_IN,
-    ("GET", f"{API}^(?P<path>.*)$"): (404,) * 7,
+    ("GET", "^api/(?P<path>.*)$"): (404,) * 7,
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

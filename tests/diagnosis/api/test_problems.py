@@ -19,7 +19,17 @@ from tests.diagnosis.api.requests import ApiClient
 
 
 @pytest.mark.parametrize(
-    "address", ["/api/v1/", "/api/v1/nowhere/", "/api/v1/cases", "/api/v1/cases/7/", "/api/v1/admin/", "/api/v1/%00/"]
+    "address",
+    [
+        "/api/",
+        "/api/v2/cases/",
+        "/api/v1/",
+        "/api/v1/nowhere/",
+        "/api/v1/cases",
+        "/api/v1/cases/7/",
+        "/api/v1/admin/",
+        "/api/v1/%00/",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_an_address_that_does_not_exist_is_a_problem_document(db: None, address: str, method: str) -> None:

@@ -133,6 +133,17 @@ def test_logging_out_everywhere_ends_all_of_ones_own_tokens(clinician: User) -> 
     assert [client.get(ME).status_code for client in (first, second, stranger)] == [401, 401, 200]
 
 
+def test_logging_out_everywhere_ends_the_sessions_of_all_browsers(clinician: User) -> None:
+    browsers = [Client(), Client()]
+    for browser in browsers:
+        browser.force_login(clinician)
+        assert browser.get(ME).status_code == 200
+
+    assert browsers[0].post(f"{TOKEN}logout-all/").status_code == 204
+
+    assert [browser.get(ME).status_code for browser in browsers] == [401, 401]
+
+
 def test_tokens_are_listed_without_what_would_let_anybody_use_them(clinician: User) -> None:
     factories.clinician()
     token_for(factories.clinician())
