@@ -3,6 +3,7 @@
 from diagnosis.models.analyses import Analysis, AnalysisState
 from diagnosis.models.cases import Case, CaseImage, CaseState, ImageKind, Suspicion
 from diagnosis.models.consents import ConsentChange, ConsentEvent, ConsentPolicy, ConsentScope, EvidenceMethod
+from diagnosis.models.erasures import Erasure, ErasureReason
 from diagnosis.models.patients import AnatomicalSite, DataKey, FitzpatrickSkinType, Lesion, Patient, Sex
 from diagnosis.models.versions import ModelVersion, VersionState
 
@@ -18,6 +19,8 @@ __all__ = [
     "ConsentPolicy",
     "ConsentScope",
     "DataKey",
+    "Erasure",
+    "ErasureReason",
     "EvidenceMethod",
     "FitzpatrickSkinType",
     "ImageKind",
