@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path, re_path
 
 from diagnosis.api import (
+    accesses,
     cases,
     consents,
     erasures,
@@ -25,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("patients/look-up/", patients.PatientLookUpView.as_view(), name="patient-look-up"),
     path("patients/<uuid:pk>/", patients.PatientView.as_view(), name="patient"),
     path("patients/<uuid:pk>/consents/", consents.ConsentsView.as_view(), name="patient-consents"),
+    path("patients/<uuid:pk>/accesses/", accesses.PatientAccessesView.as_view(), name="patient-accesses"),
     path("patients/<uuid:pk>/erase/", erasures.PatientEraseView.as_view(), name="patient-erase"),
     path("patients/<uuid:pk>/export/", exports.PatientExportView.as_view(), name="patient-export"),
     path("consent-policies/", consents.ConsentPoliciesView.as_view(), name="consent-policies"),
