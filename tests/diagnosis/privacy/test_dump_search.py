@@ -101,7 +101,7 @@ def demonstration(settings: Any, tmp_path: Path) -> dict[str, list[str | bytes]]
 def stolen(tmp_path: Path) -> list[tuple[str, bytes]]:
     """The database's dump and every stored file, each with its name."""
     dump = tmp_path / "dump.sql"
-    postgres_client.run("pg_dump", [f"--file={dump}"], connection.get_connection_params())
+    postgres_client.run("pg_dump", [f"--file={dump}"], connection.get_connection_params(), server=18)
     files = [path for path in Path(django_settings.MEDIA_ROOT).rglob("*") if path.is_file()]
     assert len(files) >= 12
     assert b"COPY public.diagnosis_patient" in dump.read_bytes()

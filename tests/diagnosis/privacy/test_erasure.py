@@ -32,6 +32,8 @@ from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.patients import NewLesion, create_lesion
 from skincare.accounts.models import Role, User
 from skincare.audit.models import AuditEvent
+from skincare.audit.seals import seal_waiting
+from skincare.audit.verification import verify
 from tests import factories
 from tests.diagnosis.api.requests import ApiClient, token_for
 from tests.diagnosis.services.answers import answered
@@ -257,6 +259,19 @@ def test_an_erasure_and_a_submission_at_once_leave_no_readable_case(tmp_path: Pa
         assert not Analysis.objects.filter(case__patient=patient).exclude(reason="patient_erased").exists()
     remove_files_of_the_erased()
     assert files(tmp_path) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_audit_chain_still_verifies_after_an_erasure() -> None:
+    case = factories.case(factories.clinician())
+    seal_waiting()
+    before = verify()
+
+    erase_patient(patient_id=case.patient_id, reason=REQUEST)
+    seal_waiting()
+
+    after = verify([before.head])
+    assert (after.seals, after.events, after.tail.count) == (2, before.events + 2, 0)
 
 
 class TestCommand:
