@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from diagnosis import readiness, worker
-from diagnosis.services import analysis_queue, bell, erasure, reading
+from diagnosis.services import analysis_queue, bell, erasure, reading, retention
 from skincare.health.checks import NotReady
 
 
@@ -18,6 +18,12 @@ def read_waiting_cases() -> None:
 def finish_erasures() -> None:
     """Delete files of erased patients that the store did not delete when they were erased."""
     erasure.remove_files_of_the_erased()
+
+
+@shared_task(name="diagnosis.enforce_retention", ignore_result=True)
+def enforce_retention() -> None:
+    """Erase patients whose retention period has passed, as many as fit into a turn."""
+    retention.enforce()
 
 
 @shared_task(name="diagnosis.sweep_analyses", ignore_result=True)

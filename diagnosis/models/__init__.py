@@ -5,6 +5,7 @@ from diagnosis.models.cases import Case, CaseImage, CaseState, ImageKind, Suspic
 from diagnosis.models.consents import ConsentChange, ConsentEvent, ConsentPolicy, ConsentScope, EvidenceMethod
 from diagnosis.models.erasures import Erasure, ErasureReason
 from diagnosis.models.patients import AnatomicalSite, DataKey, FitzpatrickSkinType, Lesion, Patient, Sex
+from diagnosis.models.retention import RetentionPolicy
 from diagnosis.models.versions import ModelVersion, VersionState
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Lesion",
     "ModelVersion",
     "Patient",
+    "RetentionPolicy",
     "Sex",
     "Suspicion",
     "VersionState",

@@ -170,6 +170,7 @@ CELERY_BEAT_SCHEDULE = {
         # What a worker was too busy or too dead to run is worthless when the next one comes.
         "options": {"queue": "default", "expires": SWEEP_SECONDS},
     },
+    "enforce retention": {"task": "diagnosis.enforce_retention", "schedule": 3600.0, "options": {"expires": 3600.0}},
     "finish erasures": {"task": "diagnosis.finish_erasures", "schedule": 900.0, "options": {"expires": 900.0}},
     "seal": {
         "task": "audit.seal_events",
