@@ -47,12 +47,26 @@ def unsealed() -> int:
 
 
 def seal_all(batch: int = 5000, leave: int = 0, seconds: float = 10.0) -> None:
-    """Take turns of sealing until no more than ``leave`` are left."""
+    """Take turns of sealing until no more than ``leave`` are left, beginning when all that is committed can be sealed.
+
+    Without that, a transaction of a test that runs beside this one would decide where one seal ends.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while unsealed() > leave:
+    while not (_can_be_sealed() and unsealed() <= leave):
         assert time.monotonic() < deadline, "nothing could be sealed"
-        if not seal_waiting(batch=batch, seconds=seconds):
+        if _can_be_sealed():
+            seal_waiting(batch=batch, seconds=seconds)
+        else:
             time.sleep(0.005)
+
+
+def _can_be_sealed() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(max(transaction), 0) < pg_snapshot_xmin(pg_current_snapshot())::text::bigint "
+            "FROM audit_auditevent"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 @contextmanager
