@@ -14,7 +14,7 @@ from diagnosis.models.sealed import PatientErased
 from diagnosis.services import wording
 from diagnosis.services.consents import consent_in_force
 from diagnosis.services.files import open_sealed
-from diagnosis.services.record_pdf import render
+from diagnosis.services.record_pdf import render, shrink
 from skincare.accounts.models import Membership, User
 from skincare.audit.models import AuditEvent
 from skincare.audit.record import record
@@ -50,8 +50,9 @@ def export_patient(*, patient_id: UUID, output: IO[bytes], user: User | None = N
         photographs = {}
         for number, case in enumerate(cases, start=1):
             for image in case.images.all():
-                photographs[file_of(number, image)] = content = open_sealed(patient, image.photograph_file)
+                content = open_sealed(patient, image.photograph_file)
                 archive.writestr(file_of(number, image), content, zipfile.ZIP_STORED)
+                photographs[file_of(number, image)] = shrink(content)
         text = json.dumps(described, ensure_ascii=False, indent=2, default=str)
         archive.writestr("record.json", text, zipfile.ZIP_DEFLATED)
         archive.writestr("record.pdf", render(described, photographs), zipfile.ZIP_DEFLATED)

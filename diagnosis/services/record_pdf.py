@@ -48,7 +48,7 @@ def render(record: Mapping[str, Any], photographs: Mapping[str, bytes]) -> bytes
 
     Args:
         record: as ``export.describe`` makes it.
-        photographs: JPEG by the name that the record gives it.
+        photographs: JPEG as ``shrink`` makes it, by the name that the record gives the photograph.
     """
     return _Document(record, photographs).render()
 
@@ -138,10 +138,17 @@ def _in_words(value: Any) -> str:
 
 def _picture(jpeg: bytes) -> Image:
     with Picture.open(io.BytesIO(jpeg)) as picture:
+        width, height = picture.size
+    scale = 8 * cm / max(width, height)
+    return Image(io.BytesIO(jpeg), width * scale, height * scale)
+
+
+def shrink(jpeg: bytes) -> bytes:
+    """A photograph as the document shows it, some 60 KB: a long record must fit into memory."""
+    with Picture.open(io.BytesIO(jpeg)) as picture:
         picture.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
         small = picture.convert("RGB")
     small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     output = io.BytesIO()
     small.save(output, "JPEG", quality=85)
-    scale = 8 * cm / max(small.size)
-    return Image(output, small.width * scale, small.height * scale)
+    return output.getvalue()
