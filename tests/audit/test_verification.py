@@ -1,5 +1,6 @@
 """Tampering with the audit record, by a superuser with the triggers switched off: each way is found and named."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 
@@ -8,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_django import DjangoDbBlocker
 
 from skincare.audit.models import AuditEvent, AuditSeal
 from skincare.audit.seals import BEGINNING, CONTENT, contents, hash_of
@@ -15,7 +17,7 @@ from skincare.audit.verification import Tampered, verify
 from tests import factories
 from tests.audit.chains import another_connection, happen, seal_all, tamper
 
-pytestmark = pytest.mark.django_db(transaction=True)
+TABLES = ("audit_auditevent", "audit_auditseal")
 
 
 @dataclass
@@ -32,19 +34,31 @@ class Chain:
         return text.format(gap=self.gap, **{f"e{place}": pk for place, pk in enumerate(self.events, start=1)})
 
 
+@pytest.fixture(scope="module")
+def honest(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Chain]:
+    """An honest record, committed once for all tests, with a copy to restore it from."""
+    with django_db_blocker.unblock():
+        subject = factories.organisation()
+        events = happen(5, subject)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nextval(pg_get_serial_sequence('audit_auditevent', 'id'))")
+            gap = cursor.fetchone()[0]
+        events += happen(4, subject)
+        seal_all(batch=3)
+        head = verify().head
+        events += happen(1, subject)
+        tamper(*(f"CREATE TABLE kept_{table} AS TABLE {table}" for table in TABLES))
+        yield Chain(events, gap, head)
+        tamper(f"TRUNCATE {', '.join(TABLES)}", *(f"DROP TABLE kept_{table}" for table in TABLES))
+        subject.delete()
+
+
 @pytest.fixture
-def chain() -> Chain:
-    """An honest record."""
-    subject = factories.organisation()
-    events = happen(5, subject)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval(pg_get_serial_sequence('audit_auditevent', 'id'))")
-        gap = cursor.fetchone()[0]
-    events += happen(4, subject)
-    seal_all(batch=3)
-    head = verify().head
-    events += happen(1, subject)
-    return Chain(events, gap, head)
+def chain(honest: Chain) -> Iterator[Chain]:
+    """The honest record; whatever a test does to it is undone."""
+    yield honest
+    for table in TABLES:
+        tamper(f"DELETE FROM {table}", f"INSERT INTO {table} SELECT * FROM kept_{table}")
 
 
 def test_an_honest_record_verifies_and_tells_its_head_and_its_tail(chain: Chain) -> None:
@@ -56,7 +70,8 @@ def test_an_honest_record_verifies_and_tells_its_head_and_its_tail(chain: Chain)
     assert verify().head != chain.head
 
 
-def test_a_record_without_any_event_verifies() -> None:
+def test_a_record_without_any_event_verifies(chain: Chain) -> None:
+    tamper(f"TRUNCATE {', '.join(TABLES)}")
     verified = verify()
     assert (verified.seals, verified.events, verified.head, verified.tail.count) == (0, 0, "", 0)
 
@@ -147,7 +162,8 @@ def test_removed_reordered_and_inserted_events_are_found_and_named(
     tamper(*map(chain.fill, statements))
     with pytest.raises(Tampered) as found:
         verify()
-    named = {0: chain.gap, -1: chain.events[0] - 1, 11: chain.events[9] + 1}.get(event) or chain.events[event - 1]
+    others = {0: chain.gap, -1: chain.events[0] - 1, 11: chain.events[9] + 1}
+    named = others[event] if event in others else chain.events[event - 1]
     assert (found.value.code, found.value.event) == (code, named)
     assert f"event {named} was " in str(found.value)
 
@@ -328,7 +344,7 @@ def test_the_command_says_what_is_sealed_what_is_not_and_the_head(chain: Chain) 
     said = StringIO()
     call_command("verify_audit", head=[chain.head], stdout=said)
     assert "9 events in 3 seals" in said.getvalue()
-    assert f"Head: {chain.head}\nNot sealed yet: 1, the oldest since 0 s." in said.getvalue()
+    assert f"Head: {chain.head}\nNot sealed yet: 1, the oldest since " in said.getvalue()
 
 
 def test_the_command_says_when_the_sealer_seems_to_stand_still(chain: Chain) -> None:
