@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from diagnosis.models import Analysis, ConsentPolicy, ModelVersion
-from diagnosis.services import analysis_queue
+from diagnosis.models import Analysis, ConsentPolicy, ModelVersion, RetentionPolicy
+from diagnosis.services import analysis_queue, retention
 from diagnosis.services.errors import Conflict
 from skincare.accounts.models import User
 
@@ -41,6 +41,27 @@ class ConsentPolicyAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Patients consented to this very text."""
         return False
+
+
+@admin.register(RetentionPolicy)
+class RetentionPolicyAdmin(admin.ModelAdmin):
+    """How long patients are kept. ``manage.py retention --preview`` shows whom a period would erase."""
+
+    list_display = ("organisation", "months_after_last_case", "applies_from")
+    readonly_fields = ("applies_from",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A policy stays with its organisation."""
+        return ("organisation", "applies_from") if obj else ("applies_from",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A longer period says as much and leaves a record."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: RetentionPolicy, form: Any, change: bool) -> None:
+        """Through the service, which keeps the notice and records the change."""
+        if isinstance(request.user, User):
+            retention.set_policy(organisation=obj.organisation, months=obj.months_after_last_case, user=request.user)
 
 
 @admin.register(ModelVersion)

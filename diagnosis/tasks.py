@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from diagnosis import readiness, worker
-from diagnosis.services import analysis_queue, bell, reading
+from diagnosis.services import analysis_queue, bell, erasure, reading, retention
 from skincare.health.checks import NotReady
 
 
@@ -12,6 +12,18 @@ def read_waiting_cases() -> None:
     """Read what waits; the message carries nothing, so it may come late, twice or never."""
     reading.read_waiting_cases()
     worker.tell_what_is_loaded()
+
+
+@shared_task(name="diagnosis.finish_erasures", ignore_result=True)
+def finish_erasures() -> None:
+    """Delete files of erased patients that the store did not delete when they were erased."""
+    erasure.remove_files_of_the_erased()
+
+
+@shared_task(name="diagnosis.enforce_retention", ignore_result=True)
+def enforce_retention() -> None:
+    """Erase patients whose retention period has passed, as many as fit into a turn."""
+    retention.enforce()
 
 
 @shared_task(name="diagnosis.sweep_analyses", ignore_result=True)

@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("skincare.health.urls")),
     # Browsers ask for it on pages that name no icon, such as the admin's.
     path("favicon.ico", pages.Icon.as_view()),
+    path("", include("diagnosis.web.urls")),
     path("api/v1/", include("diagnosis.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="api/docs.html"), name="docs"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from diagnosis.models.patients import organisations_of_clinician
+from diagnosis.models.patients import organisations_of_administrator, organisations_of_clinician
 from diagnosis.services.errors import Refusal
 from skincare.accounts.models import ApiToken, Organisation, TokenScope, User
 
@@ -27,6 +27,9 @@ class Access(Enum):
     SIGNED_IN = "signed in"
     #: Clinicians of at least one organisation; which rows they see is the querysets' business (``for_user``).
     CLINICIAN = "clinician"
+    #: Administrators of at least one organisation. They see no patients; they answer for patients' rights.
+    ADMINISTRATOR = "administrator"
+    CLINICIAN_OR_ADMINISTRATOR = "clinician or administrator"
 
 
 class DeclaredAccess(BasePermission):
@@ -45,9 +48,25 @@ class DeclaredAccess(BasePermission):
             # A method that the view has but did not declare is closed; one it has not goes on to its 405.
             return method.lower() not in view.http_method_names or not hasattr(view, method.lower())
         _check_scope(request, view, method)
-        if access is Access.CLINICIAN and not clinics_of(request):
-            raise PermissionDenied("this is for clinicians; you are not one in any organisation", code="role_missing")
+        if access is not Access.SIGNED_IN and not _has_role(request, access):
+            raise PermissionDenied(
+                f"this is for {_PLURAL[access]}; you are not one in any organisation", code="role_missing"
+            )
         return True
+
+
+_PLURAL: Final = {
+    Access.CLINICIAN: "clinicians",
+    Access.ADMINISTRATOR: "administrators",
+    Access.CLINICIAN_OR_ADMINISTRATOR: "clinicians and administrators",
+}
+
+
+def _has_role(request: Request, access: Access) -> bool:
+    if access in (Access.CLINICIAN, Access.CLINICIAN_OR_ADMINISTRATOR) and clinics_of(request):
+        return True
+    administrators_too = access in (Access.ADMINISTRATOR, Access.CLINICIAN_OR_ADMINISTRATOR)
+    return administrators_too and organisations_of_administrator(signed_in(request)).exists()
 
 
 def _check_scope(request: Request, view: APIView, method: str) -> None:

@@ -108,7 +108,7 @@ class CasesView(ApiView):
             )
         ],
         request={"multipart/form-data": SubmissionParts},
-        responses={201: CaseDocument, **problem_examples(400, 401, 403, 404, 409, 413, 415, 422, 429)},
+        responses={201: CaseDocument, **problem_examples(400, 401, 403, 404, 409, 410, 413, 415, 422, 429)},
         examples=[
             OpenApiExample(
                 "A new patient",

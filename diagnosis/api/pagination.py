@@ -26,6 +26,7 @@ class NewestFirst(BasePagination):
     time_field: ClassVar[str] = "created_at"
     #: Whether ids fall too where times are equal; follows the table's index.
     id_falls: ClassVar[bool] = False
+    id_type: ClassVar[type[UUID] | type[int]] = UUID
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         """Fetch one page.
@@ -52,11 +53,11 @@ class NewestFirst(BasePagination):
             raise Problem(400, "invalid", detail, field="page_size")
         return int(text)
 
-    def _read(self, cursor: str) -> tuple[datetime, UUID]:
+    def _read(self, cursor: str) -> tuple[datetime, UUID | int]:
         try:
             text = base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii")
             time_text, _, id_text = text.partition("|")
-            time, pk = parse_datetime(time_text), UUID(id_text)
+            time, pk = parse_datetime(time_text), self.id_type(id_text)
             if time is not None and time.tzinfo is not None:
                 return time, pk
         except (ValueError, binascii.Error):
@@ -117,6 +118,14 @@ class NewestSubmissionFirst(NewestFirst):
 
     time_field = "submitted_at"
     id_falls = True
+
+
+class NewestEventFirst(NewestFirst):
+    """Audit events, as their index has them."""
+
+    time_field = "at"
+    id_falls = True
+    id_type = int
 
 
 def refuse_unknown_parameters(request: Request, known: set[str]) -> None:

@@ -2,7 +2,20 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from diagnosis.api import cases, consents, images, lesions, maps, me, model_versions, patients, tokens
+from diagnosis.api import (
+    accesses,
+    cases,
+    consents,
+    erasures,
+    exports,
+    images,
+    lesions,
+    maps,
+    me,
+    model_versions,
+    patients,
+    tokens,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/token/", tokens.TokenView.as_view(), name="token"),
@@ -12,6 +25,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("patients/look-up/", patients.PatientLookUpView.as_view(), name="patient-look-up"),
     path("patients/<uuid:pk>/", patients.PatientView.as_view(), name="patient"),
     path("patients/<uuid:pk>/consents/", consents.ConsentsView.as_view(), name="patient-consents"),
+    path("patients/<uuid:pk>/accesses/", accesses.PatientAccessesView.as_view(), name="patient-accesses"),
+    path("patients/<uuid:pk>/erase/", erasures.PatientEraseView.as_view(), name="patient-erase"),
+    path("patients/<uuid:pk>/export/", exports.PatientExportView.as_view(), name="patient-export"),
     path("consent-policies/", consents.ConsentPoliciesView.as_view(), name="consent-policies"),
     path("lesions/", lesions.LesionsView.as_view(), name="lesions"),
     path("lesions/<uuid:pk>/", lesions.LesionView.as_view(), name="lesion"),

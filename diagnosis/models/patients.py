@@ -63,12 +63,21 @@ def organisations_of_clinician(user: User) -> models.QuerySet[Organisation]:
     return Organisation.objects.filter(memberships__user=user, memberships__role=Role.CLINICIAN)
 
 
+def organisations_of_administrator(user: User) -> models.QuerySet[Organisation]:
+    """Which the user administers."""
+    return Organisation.objects.filter(memberships__user=user, memberships__role=Role.ADMINISTRATOR)
+
+
 class PatientQuerySet(models.QuerySet["Patient"]):
     """Reads of patients."""
 
     def for_user(self, user: User) -> Self:
         """Those whom this user may see: of the organisations where the user is a clinician."""
         return self.filter(organisation__in=organisations_of_clinician(user))
+
+    def for_administrator(self, user: User) -> Self:
+        """Those whose rights this user answers for: of the organisations that the user administers."""
+        return self.filter(organisation__in=organisations_of_administrator(user))
 
     def with_record_number(self, record_number: str, organisations: Iterable[Organisation]) -> Self:
         """Those with this record number, compared through the keyed index."""

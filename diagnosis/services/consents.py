@@ -19,6 +19,7 @@ from diagnosis.models import (
     EvidenceMethod,
     Patient,
 )
+from diagnosis.models.sealed import PatientErased
 from diagnosis.services.errors import CLOCK_TOLERANCE_SECONDS, Conflict, Refusal
 from skincare.accounts.models import User
 from skincare.audit.record import record
@@ -51,9 +52,10 @@ def consent_in_force(patient: Patient, scope: ConsentScope) -> ConsentEvent | No
 
     A grant counts from when it was captured, a withdrawal from when it was recorded, and at the same instant the
     withdrawal wins: a grant that was captured offline before a withdrawal but arrives after it allows nothing.
+    Of an erased patient nothing is in force.
     """
     last = (
-        ConsentEvent.objects.filter(patient=patient, scope=scope)
+        ConsentEvent.objects.filter(patient=patient, scope=scope, patient__data_key_row__isnull=False)
         .annotate(
             precedence=Choice(
                 When(change=ConsentChange.WITHDRAWN, then=Value(1)), default=Value(0), output_field=IntegerField()
@@ -74,8 +76,11 @@ def record_consent(*, user: User, patient: Patient, statement: ConsentStatement)
     Raises:
         Refusal: the time lies in the future, or spoken consent names no witness.
         Conflict: the id belongs to another event.
+        PatientErased: there is nobody any more who could consent.
     """
     patient = lock_patient(patient.pk)
+    if patient.erased:
+        raise PatientErased(f"patient {patient.pk} was erased")
     event_id = statement.id or uuid4()
     known = ConsentEvent.objects.filter(pk=event_id).first()
     if known is not None:
@@ -114,7 +119,11 @@ def record_consent(*, user: User, patient: Patient, statement: ConsentStatement)
     event.evidence = statement.evidence
     event.save(force_insert=True)
     if statement.change == ConsentChange.WITHDRAWN and statement.scope == ConsentScope.ANALYSIS:
-        _stop_analyses(patient)
+        stop_analyses(
+            patient,
+            reason="consent_withdrawn",
+            text="The patient withdrew the consent to analysis before the network had answered.",
+        )
     record(
         f"consent.{statement.change}",
         event,
@@ -126,12 +135,18 @@ def record_consent(*, user: User, patient: Patient, statement: ConsentStatement)
     return event
 
 
-def _stop_analyses(patient: Patient) -> None:
+def stop_analyses(patient: Patient, *, reason: str, text: str) -> None:
+    """Stop what waits or runs; a worker that is at it loses its lease. Call it with the patient's row locked.
+
+    Args:
+        reason: a code.
+        text: a sentence for the clinician.
+    """
     stopped = Analysis.objects.filter(case__patient=patient, state__in=[AnalysisState.WAITING, AnalysisState.RUNNING])
     for analysis in stopped.select_for_update(of=("self",)):
         analysis.state = AnalysisState.NOT_REQUESTED
-        analysis.reason = "consent_withdrawn"
-        analysis.reason_text = "The patient withdrew the consent to analysis before the network had answered."
+        analysis.reason = reason
+        analysis.reason_text = text
         analysis.waiting_since = analysis.lease_token = analysis.lease_until = None
         analysis.save(update_fields=["state", "reason", "reason_text", "waiting_since", "lease_token", "lease_until"])
         record(
@@ -140,5 +155,5 @@ def _stop_analyses(patient: Patient) -> None:
             actor=None,
             patient_id=patient.pk,
             organisation_id=patient.organisation_id,
-            details={"reason": "consent_withdrawn"},
+            details={"reason": reason},
         )

@@ -29,8 +29,9 @@ def open_sealed(patient: Patient, name: str) -> bytes:
         SealBroken: it was altered or belongs to another patient.
         PatientErased: the patient's key was destroyed.
     """
+    key = patient.data_key()
     with default_storage.open(name, "rb") as file:
-        return unseal(patient.data_key(), file.read(), place=f"file:{name}")
+        return unseal(key, file.read(), place=f"file:{name}")
 
 
 def remove(name: str) -> None:

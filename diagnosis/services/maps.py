@@ -32,9 +32,10 @@ def draw_map(analysis: Analysis, diagnosis: str | None = None) -> bytes:
         SealBroken: map or view was altered.
         PatientErased: the patient's key was destroyed.
     """
+    key = analysis.data_key()
     if analysis.sealed_map is None:
         raise NoMap(f"the analysis is {analysis.state}; only an answer has a map")
-    plain = unseal(analysis.data_key(), analysis.sealed_map, place=place_of(analysis, "map"))
+    plain = unseal(key, analysis.sealed_map, place=place_of(analysis, "map"))
     side = round((len(plain) / np.dtype("<f4").itemsize / len(CLASSES)) ** 0.5)
     activation = np.frombuffer(plain, dtype="<f4").reshape(side, side, len(CLASSES))
     image = next(image for image in analysis.case.images.all() if image.position == analysis.deciding_position)

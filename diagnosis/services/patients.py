@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from diagnosis.models import AnatomicalSite, DataKey, FitzpatrickSkinType, Lesion, Patient, Sex
+from diagnosis.models.sealed import PatientErased
 from diagnosis.services.errors import Conflict, Refusal
 from skincare.accounts.models import Organisation, User
 from skincare.audit.record import record
@@ -128,7 +129,11 @@ def create_lesion(*, user: User, patient: Patient, new: NewLesion) -> tuple[Lesi
     Raises:
         Conflict: the id belongs to a lesion of another patient.
         Refusal: the point on the body map is not whole.
+        PatientErased: nothing is added to an erased patient.
     """
+    # Locked, so that an erasure does not overlook what is just being added.
+    if not Patient.objects.select_for_update(of=("self",)).filter(pk=patient.pk, data_key_row__isnull=False).exists():
+        raise PatientErased(f"patient {patient.pk} was erased")
     point = (new.body_map_side != "", new.body_map_x is not None, new.body_map_y is not None)
     if any(point) and not all(point):
         raise Refusal(

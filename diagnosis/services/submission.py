@@ -24,6 +24,7 @@ from diagnosis.models import (
     Patient,
     Suspicion,
 )
+from diagnosis.models.sealed import PatientErased
 from diagnosis.services.bell import ring_for_inference_on_commit
 from diagnosis.services.clinical_rule import clinical_demand
 from diagnosis.services.consents import ConsentStatement, consent_in_force, lock_patient, record_consent
@@ -106,6 +107,7 @@ def submit_case(*, user: User, organisation: Organisation, new: NewCase, digest:
         Refusal: a photograph or a field is not acceptable; nothing is stored.
         KeyReused: the key came with other content before.
         Conflict: a client-chosen id or a record number belongs to something else.
+        PatientErased: this case was stored before, and its patient has been erased since.
     """
     twin = _twin(user, new.id, digest)
     if twin is not None:
@@ -136,6 +138,8 @@ def _twin(user: User, case_id: UUID, digest: bytes) -> Case | None:
         return None
     if case.submitted_by_id != user.pk or not Case.objects.for_user(user).filter(pk=case_id).exists():
         raise Conflict("id_taken", f"the id {case_id} is taken; choose another UUID", field="id")
+    if case.patient.erased:
+        raise PatientErased(f"patient {case.patient_id} was erased")
     if bytes(case.submission_digest) != digest:
         raise KeyReused(
             "key_reused",

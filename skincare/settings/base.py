@@ -72,6 +72,7 @@ TEMPLATES = [
 
 # --- People -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "admin:login"
 KNOX_TOKEN_MODEL = "accounts.ApiToken"
 # knox's own migrations make its token table even where another model takes its place.
 MIGRATION_MODULES = {"knox": None}
@@ -162,12 +163,20 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives a broker that i
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # the lease guards what runs
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_keepalive": True, "health_check_interval": 10}
 SWEEP_SECONDS = 2.0
+SEAL_SECONDS = 1.0
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "diagnosis.sweep_analyses",
         "schedule": SWEEP_SECONDS,
         # What a worker was too busy or too dead to run is worthless when the next one comes.
         "options": {"queue": "default", "expires": SWEEP_SECONDS},
+    },
+    "enforce retention": {"task": "diagnosis.enforce_retention", "schedule": 3600.0, "options": {"expires": 3600.0}},
+    "finish erasures": {"task": "diagnosis.finish_erasures", "schedule": 900.0, "options": {"expires": 900.0}},
+    "seal": {
+        "task": "audit.seal_events",
+        "schedule": SEAL_SECONDS,
+        "options": {"queue": "default", "expires": SEAL_SECONDS},
     },
 }
 

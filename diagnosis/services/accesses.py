@@ -1,0 +1,55 @@
+"""Telling an organisation's administrator who saw a patient's data, and who did what with it."""
+
+from typing import Final
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
+
+from diagnosis.models import Patient
+from skincare.accounts.models import User
+from skincare.audit.models import AuditEvent
+from skincare.audit.record import record
+
+#: What events about patients say; what is not here is shown by its code.
+ACTIONS: Final[dict[str, Promise]] = {
+    "patient.read": gettext_lazy("Saw the patient's data"),
+    "patient.created": gettext_lazy("Entered the patient"),
+    "patient.exported": gettext_lazy("Took out the whole record"),
+    "patient.erased": gettext_lazy("Erased the patient"),
+    "accesses.read": gettext_lazy("Looked who saw the patient's data"),
+    "lesion.created": gettext_lazy("Entered a lesion"),
+    "case.submitted": gettext_lazy("Submitted a case"),
+    "consent.granted": gettext_lazy("Recorded a consent"),
+    "consent.withdrawn": gettext_lazy("Recorded the withdrawal of a consent"),
+    "consent.expired": gettext_lazy("Noted that a consent had expired"),
+    "analysis.answered": gettext_lazy("The network answered"),
+    "analysis.abstained": gettext_lazy("The network gave no result"),
+    "analysis.failed": gettext_lazy("The network's reading failed"),
+    "analysis.returned": gettext_lazy("The network's reading was put off"),
+    "analysis.retried": gettext_lazy("Asked for the network's reading again"),
+    "analysis.stopped": gettext_lazy("The network's reading was stopped"),
+}
+
+
+@transaction.atomic
+def accesses_to(*, user: User, patient: Patient) -> QuerySet[AuditEvent]:
+    """Every event about a patient, by anybody of any organisation; that ``user`` asks is recorded as one of them.
+
+    Args:
+        patient: of an organisation that ``user`` administers (the caller has made sure).
+    """
+    record("accesses.read", patient, actor=user, patient_id=patient.pk, organisation_id=patient.organisation_id)
+    return AuditEvent.objects.filter(patient_id=patient.pk).select_related("actor").order_by("-at", "-id")
+
+
+def in_words(event: AuditEvent) -> str:
+    """What happened, for a person; the code of an action that has no words yet."""
+    return str(ACTIONS.get(event.action, event.action))
+
+
+def reason_of(event: AuditEvent) -> str:
+    """Why, where a reason was recorded."""
+    reason = event.details.get("reason", "")
+    return reason if isinstance(reason, str) else ""

@@ -1,0 +1,208 @@
+"""A patient's whole record as a readable archive, for the patient's right of access."""
+
+import json
+import zipfile
+from typing import IO, Any, Final
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from diagnosis.models import Case, CaseImage, ConsentScope, Lesion, Patient
+from diagnosis.models.cases import CHECKLIST_POINTS
+from diagnosis.models.sealed import PatientErased
+from diagnosis.services import wording
+from diagnosis.services.consents import consent_in_force
+from diagnosis.services.files import open_sealed
+from diagnosis.services.record_pdf import render, shrink
+from skincare.accounts.models import Membership, User
+from skincare.audit.models import AuditEvent
+from skincare.audit.record import record
+
+FORMAT: Final = "skincare-patient-record/1"
+ABOUT: Final = (
+    "Everything that is kept about one patient: record.pdf for reading, record.json for programs, and the photographs "
+    "in images/. Times are UTC. The network's results support the clinician's judgement; they are not a diagnosis. "
+    "Accesses name the organisation of whoever looked, and a number by which the clinic can tell you more."
+)
+
+
+@transaction.atomic
+def export_patient(*, patient_id: UUID, output: IO[bytes], user: User | None = None) -> None:
+    """Write the archive, and record who took it.
+
+    Args:
+        output: a binary file, open for writing.
+        user: who exports; empty for the command line.
+
+    Raises:
+        Patient.DoesNotExist: there is no such patient.
+        PatientErased: there is nothing left to give.
+        OSError: a stored photograph cannot be fetched.
+        SealBroken: a stored photograph or text was altered.
+    """
+    patient = Patient.objects.select_related("data_key_row", "organisation").get(pk=patient_id)
+    if patient.erased:
+        raise PatientErased(f"patient {patient_id} was erased")
+    cases = list(Case.objects.with_everything().filter(patient=patient).order_by("seen_at", "pk"))
+    described = describe(patient, cases)
+    with zipfile.ZipFile(output, "w") as archive:
+        photographs = {}
+        for number, case in enumerate(cases, start=1):
+            for image in case.images.all():
+                content = open_sealed(patient, image.photograph_file)
+                archive.writestr(file_of(number, image), content, zipfile.ZIP_STORED)
+                photographs[file_of(number, image)] = shrink(content)
+        text = json.dumps(described, ensure_ascii=False, indent=2, default=str)
+        archive.writestr("record.json", text, zipfile.ZIP_DEFLATED)
+        archive.writestr("record.pdf", render(described, photographs), zipfile.ZIP_DEFLATED)
+    record(
+        "patient.exported",
+        patient,
+        actor=user,
+        patient_id=patient.pk,
+        organisation_id=patient.organisation_id,
+        details={"cases": len(cases), "images": len(photographs)},
+    )
+
+
+def file_of(number: int, image: CaseImage) -> str:
+    """The photograph's name in the archive, from its case's number there."""
+    return f"images/case-{number:02}-photograph-{image.position}-{image.kind}.jpg"
+
+
+def describe(patient: Patient, cases: list[Case]) -> dict[str, Any]:
+    """The record as ``record.json`` has it."""
+    return {
+        "format": FORMAT,
+        "about": ABOUT,
+        "exported_at": timezone.now(),
+        "patient": {
+            "id": patient.pk,
+            "organisation": patient.organisation.name,
+            "record_number": patient.record_number,
+            "name": patient.name,
+            "birth_date": patient.birth_date or None,
+            "sex": patient.sex or None,
+            "fitzpatrick_skin_type": patient.fitzpatrick_skin_type or None,
+            "created_at": patient.created_at,
+        },
+        "allowed_now": {scope.value: consent_in_force(patient, scope) is not None for scope in ConsentScope},
+        "consents": _consents(patient),
+        "lesions": _lesions(patient),
+        "cases": [_case(number, case) for number, case in enumerate(cases, start=1)],
+        "accesses": _accesses(patient),
+    }
+
+
+def _consents(patient: Patient) -> list[dict[str, Any]]:
+    events = []
+    for event in patient.consent_events.select_related("policy"):
+        event.patient = patient
+        events.append(
+            {
+                "scope": event.scope,
+                "change": event.change,
+                "captured_at": event.captured_at,
+                "recorded_at": event.recorded_at,
+                "method": event.method,
+                "evidence": event.evidence,
+                "policy": str(event.policy),
+                "policy_text": event.policy.text,
+            }
+        )
+    return events
+
+
+def _lesions(patient: Patient) -> list[dict[str, Any]]:
+    lesions = []
+    for lesion in Lesion.objects.filter(patient=patient).order_by("created_at", "pk"):
+        lesion.patient = patient
+        lesions.append(
+            {
+                "id": lesion.pk,
+                "anatom_site_general": lesion.anatom_site_general,
+                "body_map_side": lesion.body_map_side,
+                "body_map_x": lesion.body_map_x,
+                "body_map_y": lesion.body_map_y,
+                "description": lesion.description,
+                "created_at": lesion.created_at,
+            }
+        )
+    return lesions
+
+
+_PLAIN: Final = (
+    "id",
+    "lesion_id",
+    "submitted_at",
+    "seen_at",
+    "age_approx",
+    "sex",
+    "anatom_site_general",
+    "fitzpatrick_skin_type",
+    *CHECKLIST_POINTS,
+    "checklist_score",
+    "bleeding",
+    "growth",
+    "personal_hx_mm",
+    "family_hx_mm",
+    "immunosuppression",
+    "suspicion",
+    "impression",
+    "note",
+)
+_OF_ANALYSIS: Final = (
+    "state",
+    "reason",
+    "probabilities",
+    "predicted",
+    "malignancy_risk",
+    "recommendation",
+    "decided_by",
+    "notices",
+    "readings",
+    "conditions",
+    "finished_at",
+)
+
+
+def _case(number: int, case: Case) -> dict[str, Any]:
+    analysis = case.analysis
+    version = analysis.model_version
+    return {
+        **{name: getattr(case, name) for name in _PLAIN},
+        "images": [
+            {
+                "file": file_of(number, image),
+                "kind": image.kind,
+                "width": image.width,
+                "height": image.height,
+                "sha256": image.sha256,
+                "quality": image.quality,
+            }
+            for image in case.images.all()
+        ],
+        "analysis": {
+            "statement": wording.statement(analysis),
+            "model_version": version.name if version else None,
+            **{name: getattr(analysis, name) for name in _OF_ANALYSIS},
+        },
+    }
+
+
+def _accesses(patient: Patient) -> list[dict[str, Any]]:
+    events = list(AuditEvent.objects.filter(patient_id=patient.pk).order_by("pk"))
+    organisations: dict[UUID, set[str]] = {}
+    actors = {event.actor_id for event in events if event.actor_id}
+    for user, name in Membership.objects.filter(user__in=actors).values_list("user_id", "organisation__name"):
+        organisations.setdefault(user, set()).add(name)
+    return [
+        {
+            "number": event.pk,
+            "at": event.at,
+            "action": event.action,
+            "by": ", ".join(sorted(organisations.get(event.actor_id, ()))) if event.actor_id else "the platform itself",
+        }
+        for event in events
+    ]

@@ -1,0 +1,154 @@
+"""Sets a patient's exported record as a PDF for reading."""
+
+import io
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from PIL import Image as Picture
+from reportlab.lib import colors
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import cm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+
+from diagnosis.models.cases import CHECKLIST_POINTS
+
+#: Longer side of a photograph in the document, in pixels; the archive holds the whole ones beside it.
+PICTURE_SIDE: Final = 700
+SIMPLIFIED: Final = (
+    "The typeface of this document lacks some letters of the record: accents are left out, and what cannot be shown "
+    "stands as [?]. record.json has every letter."
+)
+
+
+@lru_cache(maxsize=1)
+def _glyphs() -> frozenset[int]:
+    pdfmetrics.registerFont(TTFont("Vera", "Vera.ttf"))
+    pdfmetrics.registerFont(TTFont("VeraBold", "VeraBd.ttf"))
+    return frozenset(pdfmetrics.getFont("Vera").face.charToGlyph)
+
+
+def showable(text: str) -> str:
+    """The text in letters that the typeface has: without an accent where need be, [?] where there is no likeness."""
+    glyphs = _glyphs()
+    shown = []
+    for letter in text:
+        plain = letter if ord(letter) in glyphs else unicodedata.normalize("NFKD", letter)[0]
+        shown.append(plain if ord(plain) in glyphs or plain.isspace() else "[?]")
+    return "".join(shown)
+
+
+def render(record: Mapping[str, Any], photographs: Mapping[str, bytes]) -> bytes:
+    """The PDF's bytes.
+
+    Args:
+        record: as ``export.describe`` makes it.
+        photographs: JPEG as ``shrink`` makes it, by the name that the record gives the photograph.
+    """
+    return _Document(record, photographs).render()
+
+
+class _Document:
+    def __init__(self, record: Mapping[str, Any], photographs: Mapping[str, bytes]) -> None:
+        _glyphs()
+        self.record, self.photographs = record, photographs
+        self.parts: list[Flowable] = []
+        self.simplified = False
+        self.body = ParagraphStyle("body", fontName="Vera", fontSize=8.5, leading=11.5)
+        self.title = ParagraphStyle("title", fontName="VeraBold", fontSize=16, leading=22)
+        self.heading = ParagraphStyle("heading", fontName="VeraBold", fontSize=11, leading=16, spaceBefore=10)
+
+    def render(self) -> bytes:
+        record = self.record
+        self.say("Patient record", self.title)
+        self.say(record["about"])
+        self.say(f"Exported {record['exported_at']:%Y-%m-%d %H:%M} UTC")
+        self.say("Patient", self.heading)
+        self.facts(record["patient"])
+        self.say("Consents", self.heading)
+        self.facts({f"{scope}, allowed now": allowed for scope, allowed in record["allowed_now"].items()})
+        for event in record["consents"]:
+            # A signature on screen is a drawing; record.json has it.
+            evidence = event["evidence"] if len(event["evidence"]) <= 200 else "signature, see record.json"
+            self.say(
+                f"{event['captured_at']:%Y-%m-%d %H:%M}: {event['scope']} {event['change']}, {event['method']}"
+                f"{', ' + evidence if evidence else ''} (policy {event['policy']})"
+            )
+        self.say("Lesions", self.heading)
+        for lesion in record["lesions"]:
+            self.facts(lesion)
+        for case in record["cases"]:
+            self.case(case)
+        self.say("Who saw or changed this record", self.heading)
+        for access in record["accesses"]:
+            self.say(f"{access['number']}: {access['at']:%Y-%m-%d %H:%M} {access['action']}, by {access['by']}")
+        if self.simplified:
+            self.say(SIMPLIFIED)
+        output = io.BytesIO()
+        SimpleDocTemplate(
+            output, pagesize=A4, title="Patient record", author="", leftMargin=2 * cm, rightMargin=2 * cm
+        ).build(self.parts)
+        return output.getvalue()
+
+    def case(self, case: Mapping[str, Any]) -> None:
+        self.say(f"Case of {case['seen_at']:%Y-%m-%d}", self.heading)
+        apart = {"images", "analysis", "note", *CHECKLIST_POINTS}
+        self.facts({name: value for name, value in case.items() if name not in apart})
+        ticked = [item.replace("_", " ") for item in CHECKLIST_POINTS if case[item]]
+        self.say(f"Checklist: {', '.join(ticked) or 'nothing ticked'}")
+        if case["note"]:
+            self.say(f"Note: {case['note']}")
+        self.say(case["analysis"]["statement"])
+        for image in case["images"]:
+            self.parts += [Spacer(1, 4), _picture(self.photographs[image["file"]])]
+            self.say(f"{image['kind']}, {image['width']}×{image['height']}: {image['file']}")
+
+    def say(self, text: str, style: ParagraphStyle | None = None) -> None:
+        self.parts.append(self.paragraph(text, style))
+
+    def paragraph(self, text: str, style: ParagraphStyle | None = None) -> Paragraph:
+        shown = showable(text)
+        self.simplified |= shown != text
+        # Escaped: the paragraph reads markup, and a name must not be able to fetch a file.
+        return Paragraph(escape(shown).replace("\n", "<br/>"), style or self.body)
+
+    def facts(self, facts: Mapping[str, Any]) -> None:
+        rows = [
+            [self.paragraph(name.replace("_", " ")), self.paragraph(_in_words(value))]
+            for name, value in facts.items()
+            if value not in (None, "")
+        ]
+        table = Table(rows, colWidths=[5 * cm, 12 * cm])
+        table.setStyle(
+            TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LINEBELOW", (0, 0), (-1, -1), 0.25, colors.grey)])
+        )
+        self.parts += [table, Spacer(1, 6)]
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:%Y-%m-%d %H:%M} UTC" if hasattr(value, "strftime") else str(value)
+
+
+def _picture(jpeg: bytes) -> Image:
+    with Picture.open(io.BytesIO(jpeg)) as picture:
+        width, height = picture.size
+    scale = 8 * cm / max(width, height)
+    return Image(io.BytesIO(jpeg), width * scale, height * scale)
+
+
+def shrink(jpeg: bytes) -> bytes:
+    """A photograph as the document shows it, some 60 KB: a long record must fit into memory."""
+    with Picture.open(io.BytesIO(jpeg)) as picture:
+        picture.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
+        small = picture.convert("RGB")
+    small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    output = io.BytesIO()
+    small.save(output, "JPEG", quality=85)
+    return output.getvalue()

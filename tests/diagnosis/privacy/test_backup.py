@@ -1,0 +1,217 @@
+"""Everything destroyed and restored has the same hashes; the erased stay erased; a damaged backup restores nothing."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+from diagnosis.services import backup
+from diagnosis.services.backup import BackupRefused
+from skincare.launch import postgres_client
+from skincare.launch.postgres_client import ProgramFailed
+
+#: What is new on purpose after a restore: nobody is signed in, and the restore itself is on record.
+NOT_COMPARED = ("django_session", "accounts_apitoken")
+
+
+class Place:
+    """A database and a store of their own, on the session's server, used through ``manage.py`` as an operator would."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        self.admin_url = environment["DATABASE_URL"]
+        self.name = f"backup_{uuid4().hex[:12]}"
+        self.media = folder / "media"
+        self.url = urlsplit(self.admin_url)._replace(path=f"/{self.name}").geturl()
+        self.environment = {**environment, "DATABASE_URL": self.url, "MEDIA_ROOT": str(self.media)}
+
+    def run(self, *command: str, fails: bool = False) -> str:
+        """One command; returns what it said."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command], env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stderr if fails else done.stdout
+
+    def make(self) -> None:
+        self._admin(f"CREATE DATABASE {self.name}")
+
+    def destroy(self) -> None:
+        """Database and files."""
+        self._admin(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
+        shutil.rmtree(self.media, ignore_errors=True)
+
+    def ask(self, sql: str) -> list[Any]:
+        """The first column of all rows."""
+        with self._connected(self.url) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return [row[0] for row in cursor.fetchall()]
+
+    def hashes(self) -> dict[str, str]:
+        """Of every table's rows and of every stored file."""
+        tables = self.ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        assert len(tables) > 15
+        found = {}
+        for table in tables:
+            if table not in NOT_COMPARED:
+                rows = self.ask(f"SELECT t::text FROM {table} t ORDER BY 1")
+                kept = [row for row in rows if "platform." not in row]
+                found[table] = hashlib.sha256("\n".join(kept).encode()).hexdigest()
+        files = sorted(path for path in self.media.rglob("*") if path.is_file())
+        return found | {
+            path.relative_to(self.media).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+        }
+
+    def _admin(self, sql: str) -> None:
+        with self._connected(self.admin_url) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+
+    @contextmanager
+    def _connected(self, url: str) -> Iterator[Any]:
+        connection = psycopg2.connect(url)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def place(process_environment: dict[str, str], tmp_path: Path) -> Iterator[Place]:
+    made = Place(process_environment, tmp_path)
+    made.make()
+    yield made
+    made.destroy()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_destroyed_and_restored_everything_has_the_same_hashes_and_the_erased_stay_erased(
+    place: Place, tmp_path: Path
+) -> None:
+    place.run("migrate", "--verbosity=0")
+    place.run("load_demo")
+    ids = place.ask("SELECT id::text FROM diagnosis_patient ORDER BY created_at")
+    place.run("erase_patient", ids[0], "--reason=patient_request", "--yes")
+    before = place.hashes()
+    assert sum(name.startswith("sealed/") for name in before) == 2 * (len(ids) - 1)
+
+    said = place.run("backup", str(tmp_path / "monday"))
+    assert f"{len(ids)} patients, {2 * (len(ids) - 1)} files" in said
+    assert b"diagnosis_patient" in _tables_in(tmp_path / "monday" / "database.dump")
+    assert b"diagnosis_datakey" not in _tables_in(tmp_path / "monday" / "database.dump")
+    assert b"diagnosis_datakey" in _tables_in(tmp_path / "monday.keys" / "keys.dump")
+    place.run("erase_patient", ids[1], "--reason=patient_request", "--yes")
+    place.run("erasure_ledger", str(tmp_path / "ledger.json"))
+    place.destroy()
+
+    place.make()
+    place.run("restore", str(tmp_path / "monday"))
+    assert place.hashes() == before
+    assert place.ask("SELECT details->>'erased' FROM audit_auditevent WHERE action = 'platform.restored'") == ["0"]
+    record = tmp_path / "record.zip"
+    place.run("export_patient", ids[1], f"--output={record}")  # it opens
+    assert "holds" in place.run("restore", str(tmp_path / "monday"), fails=True)
+
+    place.destroy()
+    place.make()
+    said = place.run("restore", str(tmp_path / "monday"), "--ledger", str(tmp_path / "ledger.json"))
+    assert "1 patients erased again" in said
+    erased = place.ask("SELECT id::text FROM diagnosis_patient WHERE data_key_id IS NULL ORDER BY created_at")
+    assert erased == ids[:2]
+    assert len([path for path in place.media.rglob("*") if path.is_file()]) == 2 * (len(ids) - 2)
+    assert "nothing left to export" in place.run(
+        "export_patient", ids[1], f"--output={tmp_path / 'no.zip'}", fails=True
+    )
+    place.run("verify_audit")
+
+    place.destroy()
+    place.make()
+    assert "0 readable patients" in place.run("restore", str(tmp_path / "monday"), "--without-keys")
+    assert place.ask("SELECT count(*) FROM diagnosis_case WHERE age_approx IS NOT NULL") == [len(ids)]
+
+
+def _tables_in(dump: Path) -> bytes:
+    """Names of the tables whose rows a dump holds."""
+    listed = subprocess.run(
+        [postgres_client.find("pg_restore", 18), "--list", str(dump)], capture_output=True, check=True
+    )
+    return b"\n".join(line for line in listed.stdout.splitlines() if b"TABLE DATA" in line)
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """A folder that agrees with its manifest."""
+    folder = tmp_path / "backup"
+    (folder / "media" / "sealed").mkdir(parents=True)
+    (folder / "database.dump").write_bytes(b"dump")
+    (folder / "media" / "sealed" / "a").write_bytes(b"sealed")
+    about = {"format": backup.FORMAT, "id": str(uuid4()), **backup._digests(folder)}
+    (folder / "manifest.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_a_whole_backup_passes_its_check(whole: Path) -> None:
+    assert set(backup.check(whole)["files"]) == {"database.dump", "media/sealed/a"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "media/sealed/a").write_bytes(b"SEALED"), "media/sealed/a was altered"),
+        (lambda folder: (folder / "media/sealed/a").unlink(), "media/sealed/a is missing"),
+        (lambda folder: (folder / "media/sealed/b").write_bytes(b""), "media/sealed/b is not in the manifest"),
+        (lambda folder: (folder / "manifest.json").unlink(), "is no whole backup"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "is no whole backup"),
+        (lambda folder: (folder / "manifest.json").write_text('{"format": "x/2"}'), "has the format 'x/2'"),
+    ],
+)
+def test_a_damaged_backup_is_refused_by_the_file(whole: Path, damage: Any, said: str) -> None:
+    damage(whole)
+    with pytest.raises(BackupRefused, match=said):
+        backup.restore(whole, whole)
+
+
+@pytest.mark.django_db
+def test_nothing_is_restored_over_what_is_there_and_no_backup_over_another(whole: Path) -> None:
+    (whole / "erasures.json").write_text(json.dumps({"format": backup.FORMAT, "erasures": []}))
+    about = json.loads((whole / "manifest.json").read_text())
+    (whole / "manifest.json").unlink()
+    (whole / "manifest.json").write_text(json.dumps({**about, **backup._digests(whole)}))
+    with pytest.raises(BackupRefused, match="restore into an empty one"):
+        backup.restore(whole, whole)
+    with pytest.raises(BackupRefused, match="exists already"):
+        backup.back_up(whole, whole.with_name("keys"))
+
+
+def program(folder: Path, version: str) -> str:
+    """A pg_dump that knows its version only."""
+    folder.mkdir()
+    path = folder / "pg_dump"
+    path.write_text(f"#!/bin/sh\necho 'pg_dump (PostgreSQL) {version}'\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_oldest_program_that_is_not_older_than_the_server_is_taken(tmp_path: Path) -> None:
+    own = program(tmp_path / "16", "16.2")
+    assert postgres_client.find("pg_dump", 15, path=str(tmp_path / "16")) == own
+    assert "pginstall18" in postgres_client.find("pg_dump", 17, path=str(tmp_path / "16"))
+
+
+def test_a_missing_program_and_a_failing_one_are_told(tmp_path: Path) -> None:
+    program(tmp_path / "16", "16.2")
+    with pytest.raises(ProgramFailed, match=r"pg_dump of PostgreSQL 99 or newer is needed; .* is of version 16"):
+        postgres_client.find("pg_dump", 99, path=str(tmp_path / "16"))
+    with pytest.raises(ProgramFailed, match="failed"):
+        postgres_client.run("pg_dump", [], {"host": str(tmp_path), "dbname": "nowhere"}, server=18)
