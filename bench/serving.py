@@ -55,7 +55,7 @@ def report(var: Path, cases: int, rounds: int) -> None:
     large = stages.camera_photograph(sorted(PHOTOGRAPHS.glob("ISIC_*.jpg"))[0])
     for name, upload in (("600x450", small), (f"12 megapixels, {len(large) / 1e6:.1f} MB", large)):
         print(f"Receiving a photograph of {name}\n{stages.table(stages.photograph_stages(upload, rounds))}\n")
-    forward = stages.forward_stages(view.decode_view(photograph.receive(small).view_png), 5 * rounds)
+    forward = stages.forward_stages(view.decode_view(photograph.receive(small).stored_view), 5 * rounds)
     print(f"One view through the network, one thread\n{stages.table(forward)}")
     print(f"  tf.function takes {forward.compiled.times(forward.litert):.1f} times as long as LiteRT, "
           f"model.predict {forward.predict.times(forward.litert):.1f} times\n")  # fmt: skip

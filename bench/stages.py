@@ -156,7 +156,7 @@ def main() -> None:
     upload = camera_photograph(options.image)
     taking_in = photograph_stages(upload, options.rounds)
     print(f"a JPEG of 12 megapixels, {len(upload) / 1e6:.1f} MB\n{table(taking_in)}")
-    forward = forward_stages(views.decode_view(photograph.receive(upload).view_png), options.rounds)
+    forward = forward_stages(views.decode_view(photograph.receive(upload).stored_view), options.rounds)
     print(f"one view through the network\n{table(forward)}")
     print(f"  tf.function takes {forward.compiled.times(forward.litert):.1f} times as long as LiteRT,")
     print(f"  model.predict {forward.predict.times(forward.litert):.1f} times")

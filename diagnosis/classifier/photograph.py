@@ -107,7 +107,7 @@ class Photograph:
     """Pixels of `jpeg`."""
     received_format: str
     """`JPEG`, `MPO` (the multi-picture JPEG of many phones) or `PNG`."""
-    view_png: bytes
+    stored_view: bytes
     """The network's view, made from the same decode; see `diagnosis.classifier.view`."""
     quality: Quality
 
@@ -131,7 +131,7 @@ def receive(upload: bytes) -> Photograph:
         width=image.width,
         height=image.height,
         received_format=received_format,
-        view_png=view.encode_view(network_view),
+        stored_view=view.encode_view(network_view),
         quality=quality.assess(network_view, image.width, image.height),
     )
 

@@ -4,7 +4,6 @@ Training and service both come through here, so they cannot differ in framing or
 not done here; it is the first layer of the network's graph.
 """
 
-import io
 from typing import Final
 
 import numpy as np
@@ -16,9 +15,6 @@ SIDE: Final = 224
 
 #: Name of what `make_view` does, recorded with every answer. Change it with any change of the pixels made here.
 PREPROCESSING: Final = "squash-224-bilinear-antialias/1"
-
-#: zlib level of the stored view. Measured on 60 HAM10000 images: level 1 takes 4 ms and 60 KB, level 6 15 ms and 52 KB.
-_COMPRESS_LEVEL: Final = 1
 
 View = npt.NDArray[np.uint8]
 
@@ -38,28 +34,25 @@ def make_view(image: Image.Image) -> View:
 
 
 def encode_view(view: View) -> bytes:
-    """Store a view, uint8 [224, 224, 3], as a PNG, bit for bit.
+    """Store a view, uint8 [224, 224, 3], as its bare bytes, row by row: 147 KiB.
+
+    Not as a PNG, which would be less than half as long but take 3.5 ms to write and 1.5 ms to read (measured
+    2026-11-23), beside a forward pass of 7 ms.
 
     Raises:
         ValueError: another shape or type.
     """
     if view.shape != (SIDE, SIDE, 3) or view.dtype != np.uint8:
         raise ValueError(f"a view is uint8 [{SIDE}, {SIDE}, 3], not {view.dtype} {list(view.shape)}")
-    out = io.BytesIO()
-    Image.fromarray(view).save(out, "PNG", compress_level=_COMPRESS_LEVEL)
-    return out.getvalue()
+    return view.tobytes()
 
 
-def decode_view(png: bytes) -> View:
+def decode_view(stored: bytes) -> View:
     """Read a stored view back: uint8 [224, 224, 3].
 
     Raises:
         ValueError: the bytes are not a view that `encode_view` wrote.
     """
-    try:
-        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-            if image.size != (SIDE, SIDE) or image.mode != "RGB":
-                raise ValueError(f"a stored view is {SIDE}x{SIDE} RGB, not {image.width}x{image.height} {image.mode}")
-            return np.array(image, dtype=np.uint8)
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"not a stored view: {error}") from error
+    if len(stored) != SIDE * SIDE * 3:
+        raise ValueError(f"a stored view has {SIDE * SIDE * 3} bytes, not {len(stored)}")
+    return np.frombuffer(stored, dtype=np.uint8).reshape(SIDE, SIDE, 3)

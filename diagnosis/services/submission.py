@@ -228,7 +228,7 @@ def _store(
     images = []
     for position, (image, photograph) in enumerate(zip(new.images, photographs, strict=True), start=1):
         files.append(photograph_file := store_sealed(patient, photograph.jpeg))
-        files.append(view_file := store_sealed(patient, photograph.view_png))
+        files.append(view_file := store_sealed(patient, photograph.stored_view))
         images.append(
             CaseImage(
                 case=case,

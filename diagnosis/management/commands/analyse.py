@@ -96,7 +96,7 @@ class Command(BaseCommand):
         scale = MAP_SIDE / max(result.photograph.width, result.photograph.height)
         size = round(result.photograph.width * scale), round(result.photograph.height * scale)
         try:
-            target.write_bytes(maps.render(heat, decode_view(result.photograph.view_png), *size))
+            target.write_bytes(maps.render(heat, decode_view(result.photograph.stored_view), *size))
         except OSError as error:
             raise CommandError(f"{target}: cannot be written ({error.strerror})") from error
 
@@ -110,7 +110,7 @@ def analyse(path: Path, kind: Kind, network: Network) -> Analysed:
         return Analysed(path, None, None, None, str(refused))
     except OSError as error:
         return Analysed(path, None, None, None, error.strerror or str(error))
-    reading = _read(decode_view(photograph.view_png), kind, photograph.quality, network)
+    reading = _read(decode_view(photograph.stored_view), kind, photograph.quality, network)
     answer = conclude([ReadImage(kind, photograph.quality, reading)], ClinicalPicture(), network.bundle.thresholds)
     return Analysed(path, photograph, reading, answer, None)
 

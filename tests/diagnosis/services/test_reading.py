@@ -74,7 +74,7 @@ def test_an_answer_can_be_recomputed_bit_for_bit_from_what_is_stored() -> None:
 def test_the_stored_view_is_the_view_of_the_uploaded_photograph() -> None:
     case = submit()
     stored = open_sealed(case.patient, CaseImage.objects.get().view_file)
-    assert np.array_equal(decode_view(stored), decode_view(receive(factories.PHOTOGRAPH.read_bytes()).view_png))
+    assert np.array_equal(decode_view(stored), decode_view(receive(factories.PHOTOGRAPH.read_bytes()).stored_view))
 
 
 def test_many_cases_are_read_in_one_turn() -> None:
