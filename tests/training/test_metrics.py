@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.evaluation import metrics
-from training.evaluation.calibration import expected_calibration_error, fit_temperature
+from training.evaluation.calibration import expected_calibration_error, fit_temperature, tempered_priors
 from training.evaluation.report import Answers, age_band, by_class, confusion, overall
 from training.evaluation.statistics import clustered_interval, resampled_positions
 from training.evaluation.thresholds import risk_for_sensitivity, risk_for_specificity
@@ -141,3 +141,16 @@ def test_the_report_holds_what_was_worked_out_by_hand() -> None:
 )
 def test_ages_fall_into_bands(age: float | None, band: str) -> None:
     assert age_band(age) == band
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_decision_does_not_depend_on_the_temperature(temperature: float) -> None:
+    rng = np.random.default_rng(2)
+    shares = np.array([0.03, 0.05, 0.11, 0.01, 0.11, 0.67, 0.02])
+    scores = rng.normal(size=(200, 7))
+    tempered = (scores + np.log(shares)) / temperature
+    probabilities = np.exp(tempered) / np.exp(tempered).sum(axis=1, keepdims=True)
+
+    decisions = metrics.decided(probabilities, tempered_priors(shares, temperature))
+
+    np.testing.assert_array_equal(decisions, scores.argmax(axis=1))

@@ -21,6 +21,17 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
     return float(np.exp(found.x))
 
 
+def tempered_priors(priors: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
+    """The priors [7] that probabilities carry once their logits were divided by `temperature`, summing to 1.
+
+    Logits for the natural prior are a score plus log prior, and the temperature divides both. A decision that corrects
+    for these priors is the same at every temperature; one that corrects for `priors` themselves leans to the frequent
+    classes when the temperature is below 1.
+    """
+    powered = np.asarray(priors, dtype=np.float64) ** (1.0 / temperature)
+    return np.asarray(powered / powered.sum(), dtype=np.float64)
+
+
 def expected_calibration_error(chances: NDArray[np.floating], happened: NDArray[np.bool_], bins: int = BINS) -> float:
     """The mean distance between stated `chances` [n] and how often it `happened` [n], over equally wide bins of chance.
 
