@@ -1,11 +1,13 @@
 """Every address of the site; each app brings its own."""
 
 from django.contrib import admin
+from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from diagnosis.api.problems import nothing_here
 from skincare import pages
+from skincare.signing_in import SignIn
 
 admin.site.site_header = "Skincare administration"
 admin.site.site_title = "Skincare"
@@ -22,5 +24,7 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="api/docs.html"), name="docs"),
     # What else is under /api/ does not exist: said with a problem document and not a page of HTML.
     re_path(r"^api/(?P<path>.*)$", nothing_here, name="nothing-here"),
+    path("sign-in/", SignIn.as_view(), name="sign-in"),
+    path("sign-out/", LogoutView.as_view(next_page="home"), name="sign-out"),
     path("admin/", admin.site.urls),
 ]

@@ -72,7 +72,7 @@ TEMPLATES = [
 
 # --- People -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-LOGIN_URL = "admin:login"
+LOGIN_URL = "sign-in"
 KNOX_TOKEN_MODEL = "accounts.ApiToken"
 # knox's own migrations make its token table even where another model takes its place.
 MIGRATION_MODULES = {"knox": None}
