@@ -24,7 +24,9 @@ WITHOUT_PATIENTS = {
     f"{API}consent-policies/": "published texts",
     f"{API}model-versions/": "the network",
     f"{API}model-versions/<uuid:pk>/": "the network",
-    f"{API}^(?P<path>.*)$": "nothing",
+    "^api/(?P<path>.*)$": "nothing",
+    "sign-in/": "a form",
+    "sign-out/": "the user's own session",
 }
 #: What creates a patient of its own.
 OF_A_NEW_PATIENT = {("POST", f"{API}patients/")}
