@@ -27,16 +27,21 @@ from skincare.accounts.models import Organisation
 MOST_CONSENTS: Final = 20
 
 
+def _item(name: str) -> Flag:
+    points = CHECKLIST_POINTS[name]
+    return Flag(help_text=f"{points} point{'s' if points > 1 else ''}")
+
+
 class ChecklistForm(StrictSerializer):
     """The weighted 7-point checklist. All seven must be said: one left out must not read as "no"."""
 
-    change_in_size = Flag(help_text="2 points")
-    irregular_shape = Flag(help_text="2 points")
-    irregular_colour = Flag(help_text="2 points")
-    diameter_7_mm_or_more = Flag(help_text="1 point")
-    inflammation = Flag(help_text="1 point")
-    oozing = Flag(help_text="1 point")
-    change_in_sensation = Flag(help_text="1 point")
+    change_in_size = _item("change_in_size")
+    irregular_shape = _item("irregular_shape")
+    irregular_colour = _item("irregular_colour")
+    diameter_7_mm_or_more = _item("diameter_7_mm_or_more")
+    inflammation = _item("inflammation")
+    oozing = _item("oozing")
+    change_in_sensation = _item("change_in_sensation")
 
 
 assert list(ChecklistForm().fields) == list(CHECKLIST_POINTS)

@@ -73,10 +73,6 @@ class CaseQuerySet(models.QuerySet["Case"]):
         ).prefetch_related("images")
 
 
-def _seven_point_item(points: int, text: str) -> "models.BooleanField[bool, bool]":
-    return models.BooleanField(default=False, help_text=f"{text} ({points} point{'s' if points > 1 else ''})")
-
-
 #: Weighted 7-point checklist, field and points (NICE guideline NG12: 3 points or more is a suspected cancer referral).
 CHECKLIST_POINTS: dict[str, int] = {
     "change_in_size": 2,
@@ -87,6 +83,11 @@ CHECKLIST_POINTS: dict[str, int] = {
     "oozing": 1,
     "change_in_sensation": 1,
 }
+
+
+def _seven_point_item(name: str, text: str) -> "models.BooleanField[bool, bool]":
+    points = CHECKLIST_POINTS[name]
+    return models.BooleanField(default=False, help_text=f"{text} ({points} point{'s' if points > 1 else ''})")
 
 
 class Case(models.Model):
@@ -110,13 +111,13 @@ class Case(models.Model):
     anatom_site_general = models.CharField(max_length=20, choices=AnatomicalSite)
     fitzpatrick_skin_type = models.CharField(max_length=3, choices=FitzpatrickSkinType, blank=True)
 
-    change_in_size = _seven_point_item(2, "Change in size")
-    irregular_shape = _seven_point_item(2, "Irregular shape")
-    irregular_colour = _seven_point_item(2, "Irregular colour")
-    diameter_7_mm_or_more = _seven_point_item(1, "Largest diameter 7 mm or more")
-    inflammation = _seven_point_item(1, "Inflammation")
-    oozing = _seven_point_item(1, "Oozing")
-    change_in_sensation = _seven_point_item(1, "Change in sensation")
+    change_in_size = _seven_point_item("change_in_size", "Change in size")
+    irregular_shape = _seven_point_item("irregular_shape", "Irregular shape")
+    irregular_colour = _seven_point_item("irregular_colour", "Irregular colour")
+    diameter_7_mm_or_more = _seven_point_item("diameter_7_mm_or_more", "Largest diameter 7 mm or more")
+    inflammation = _seven_point_item("inflammation", "Inflammation")
+    oozing = _seven_point_item("oozing", "Oozing")
+    change_in_sensation = _seven_point_item("change_in_sensation", "Change in sensation")
 
     bleeding = models.BooleanField(default=False)
     growth = models.BooleanField(default=False)
