@@ -59,9 +59,20 @@ def resized(views: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return smaller
 
 
-def order_of(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order in which an epoch visits its `count` examples."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
+def drawn_priors(labels: NDArray[np.int64], power: float) -> NDArray[np.float64]:
+    """The share of each class, float64 [7], when one of n images is drawn in proportion to n ** `power`."""
+    shares = class_priors(labels) ** power
+    return np.asarray(shares / shares.sum(), dtype=np.float64)
+
+
+def order_of(labels: NDArray[np.int64], power: float, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Which examples an epoch visits, in order: as many as there are, each once if `power` is 1."""
+    rng = np.random.default_rng((seed, epoch))
+    count = len(labels)
+    if power == 1.0:
+        return rng.permutation(count)
+    chances = (drawn_priors(labels, power) / np.bincount(labels, minlength=len(CLASSES)).clip(1))[labels]
+    return rng.choice(count, size=count, p=chances / chances.sum())
 
 
 def batches(examples: Examples, recipe: Recipe, epoch: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
@@ -69,12 +80,12 @@ def batches(examples: Examples, recipe: Recipe, epoch: int) -> Iterator[tuple[ND
 
     `examples` must already have the epoch's size. The same seed and epoch give the same batches, always.
     """
-    order = order_of(len(examples.labels), recipe.seed, epoch)
+    order = order_of(examples.labels, recipe.sampling_power, recipe.seed, epoch)
     for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
         chosen = order[start : start + recipe.batch]
         varied = [
-            vary(examples.views[index], generator_for(recipe.seed, epoch, int(index)), recipe.augmentation)
-            for index in chosen
+            vary(examples.views[index], generator_for(recipe.seed, epoch, start + place), recipe.augmentation)
+            for place, index in enumerate(chosen)
         ]
         yield np.stack(varied), examples.labels[chosen]
 
@@ -209,7 +220,8 @@ class Training:
 
     def _compiled_step(self) -> tf.types.experimental.PolymorphicFunction:
         recipe, network, average, optimizer = self.recipe, self.network, self.average, self.optimizer
-        adjustment = tf.constant(recipe.prior_adjustment * np.log(self.priors), dtype=tf.float32)
+        drawn = drawn_priors(self.examples.labels, recipe.sampling_power)
+        adjustment = tf.constant(recipe.prior_adjustment * np.log(drawn), dtype=tf.float32)
         smoothing, decay = recipe.label_smoothing, recipe.average_decay
         count = len(CLASSES)
 
