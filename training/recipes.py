@@ -103,7 +103,7 @@ FIRST_CONTINUED: Final = replace(
 HOUSE: Final = replace(
     FIRST,
     name="house",
-    stages=(Stage(epochs=6, view=192), Stage(epochs=4, view=224)),
+    stages=(Stage(epochs=5, view=192), Stage(epochs=2, view=224)),
     peak_rate=5e-4,
     warm_up_steps=100,
     average_decay=0.998,
