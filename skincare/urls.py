@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from diagnosis.api.problems import nothing_here
 from skincare import pages
+from skincare.appearance import AppearanceView
 from skincare.signing_in import SignIn
 
 admin.site.site_header = "Skincare administration"
@@ -24,6 +25,7 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="api/docs.html"), name="docs"),
     # What else is under /api/ does not exist: said with a problem document and not a page of HTML.
     re_path(r"^api/(?P<path>.*)$", nothing_here, name="nothing-here"),
+    path("appearance/", AppearanceView.as_view(), name="appearance"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-out/", LogoutView.as_view(next_page="home"), name="sign-out"),
     path("admin/", admin.site.urls),
