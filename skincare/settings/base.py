@@ -219,6 +219,12 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+# --- Learning -----------------------------------------------------------------------------------------------------
+# Manifests and decoded images of datasets, checkpoints of runs, and the bundles that runs made, by version's name.
+DATASETS_ROOT = VAR / "datasets"
+TRAINING_ROOT = VAR / "training"
+BUNDLES_ROOT = VAR / "bundles"
+
 # --- What a browser may do with our pages -------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
