@@ -21,10 +21,13 @@ from diagnosis.models import (
     ImageKind,
     Lesion,
     Patient,
+    Referral,
     Suspicion,
+    Urgency,
 )
 from diagnosis.services.consents import ConsentStatement, record_consent
 from diagnosis.services.patients import NewLesion, NewPatient, create_lesion, create_patient
+from diagnosis.services.referrals import NewReferral, accept_referral, refer_case
 from diagnosis.services.submission import ClinicalData, NewCase, NewImage, Submission, digest_of, submit_case
 from skincare.accounts.models import Membership, Organisation, Role, User
 
@@ -139,3 +142,34 @@ def submit(by: User, new: NewCase | None = None, digest: bytes | None = None) ->
 def case(by: User) -> Case:
     """A submitted case that waits for the network."""
     return submit(by).case
+
+
+def service(name: str = "") -> Organisation:
+    """A new dermatology service."""
+    return organisation(Organisation.Kind.DERMATOLOGY_SERVICE, name)
+
+
+def dermatologist(of: Organisation | None = None, **fields: Any) -> User:
+    """A new dermatologist."""
+    return member(Role.DERMATOLOGIST, of or service(), **fields)
+
+
+def referrable_case(by: User) -> Case:
+    """A case with consent to analysis and to teledermatology."""
+    consents = [statement(), statement(scope=ConsentScope.TELEDERMATOLOGY)]
+    return submit(by, new_case(consents=consents)).case
+
+
+def referral(
+    by: User, to: Organisation | None = None, urgency: Urgency = Urgency.SOON, of: Case | None = None
+) -> Referral:
+    """A case referred to a service, waiting for anybody there."""
+    case = of or referrable_case(by)
+    return refer_case(
+        user=by, new=NewReferral(case.pk, (to or service()).pk, urgency, question="Melanoma on the back?")
+    )
+
+
+def accepted_referral(by: User, reader: User) -> Referral:
+    """A referral that the dermatologist has accepted."""
+    return accept_referral(user=reader, referral_id=referral(by, organisation_of(reader)).pk)

@@ -1,17 +1,33 @@
 """The entities of the clinical app, one file per group."""
 
 from diagnosis.models.analyses import Analysis, AnalysisState
+from diagnosis.models.assessments import AnswerShown, Assessment, FirstRead, Plan, ReadRole, Snippet
 from diagnosis.models.cases import Case, CaseImage, CaseState, ImageKind, Suspicion
 from diagnosis.models.consents import ConsentChange, ConsentEvent, ConsentPolicy, ConsentScope, EvidenceMethod
 from diagnosis.models.erasures import Erasure, ErasureReason
+from diagnosis.models.outcomes import Outcome, OutcomeKind, OutcomeSource
 from diagnosis.models.patients import AnatomicalSite, DataKey, FitzpatrickSkinType, Lesion, Patient, Sex
+from diagnosis.models.referral_messages import Message, MessageImage, MessageKind, MessagesSeen
+from diagnosis.models.referrals import (
+    OPEN_STATES,
+    DeclineReason,
+    OpinionKind,
+    OpinionState,
+    Referral,
+    ReferralState,
+    SecondOpinion,
+)
 from diagnosis.models.retention import RetentionPolicy
+from diagnosis.models.service_policies import ServicePolicy, Urgency
 from diagnosis.models.versions import ModelVersion, VersionState
 
 __all__ = [
+    "OPEN_STATES",
     "Analysis",
     "AnalysisState",
     "AnatomicalSite",
+    "AnswerShown",
+    "Assessment",
     "Case",
     "CaseImage",
     "CaseState",
@@ -20,16 +36,35 @@ __all__ = [
     "ConsentPolicy",
     "ConsentScope",
     "DataKey",
+    "DeclineReason",
     "Erasure",
     "ErasureReason",
     "EvidenceMethod",
+    "FirstRead",
     "FitzpatrickSkinType",
     "ImageKind",
     "Lesion",
+    "Message",
+    "MessageImage",
+    "MessageKind",
+    "MessagesSeen",
     "ModelVersion",
+    "OpinionKind",
+    "OpinionState",
+    "Outcome",
+    "OutcomeKind",
+    "OutcomeSource",
     "Patient",
+    "Plan",
+    "ReadRole",
+    "Referral",
+    "ReferralState",
     "RetentionPolicy",
+    "SecondOpinion",
+    "ServicePolicy",
     "Sex",
+    "Snippet",
     "Suspicion",
+    "Urgency",
     "VersionState",
 ]

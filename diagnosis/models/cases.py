@@ -17,6 +17,7 @@ from diagnosis.models.patients import (
     Sex,
     organisations_of_clinician,
 )
+from diagnosis.models.referrals import Referral
 from diagnosis.models.sealed import SealedText
 from skincare.accounts.models import Organisation, User
 
@@ -59,6 +60,13 @@ class CaseQuerySet(models.QuerySet["Case"]):
     def for_user(self, user: User) -> Self:
         """Those of the organisations where this user is a clinician. Lists and details both start here."""
         return self.filter(organisation__in=organisations_of_clinician(user))
+
+    def referred_to(self, user: User) -> Self:
+        """Those before this user as a dermatologist: referred, and all others of the same lesion beside them.
+
+        Whether the network's answers to them may be shown is another question: see ``services.first_reads``.
+        """
+        return self.filter(lesion__in=Referral.objects.for_reader(user).values("case__lesion"))
 
     def in_state(self, state: CaseState) -> Self:
         """Those whose analysis puts them into ``state``."""

@@ -19,6 +19,7 @@ from diagnosis.services.bell import ring_for_inference, ring_for_inference_on_co
 from diagnosis.services.clinical_rule import clinical_demand, demand_after_failure
 from diagnosis.services.consents import consent_in_force, lock_patient
 from diagnosis.services.errors import Conflict
+from diagnosis.services.worklist_order import place_again
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
 from skincare.audit.record import record
@@ -136,6 +137,7 @@ def answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
             [*parameters, lease.token],
         )
         written = {row[0] for row in cursor.fetchall()}
+    place_again(analysis.case_id for analysis in answered if analysis.pk in written)
     AuditEvent.objects.bulk_create(
         AuditEvent(
             action=f"analysis.{analysis.state}",
@@ -238,6 +240,8 @@ def _return_or_fail(analyses: Sequence[Analysis], *, fault: str) -> int:
             organisation_id=analysis.case.organisation_id,
             details={"fault": fault, "attempt": analysis.attempts},
         )
+    if failed:
+        place_again(analysis.case_id for analysis in analyses)
     return failed
 
 

@@ -21,6 +21,7 @@ from diagnosis.models import (
 )
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services.errors import CLOCK_TOLERANCE_SECONDS, Conflict, Refusal
+from diagnosis.services.referral_moves import stop_referrals
 from skincare.accounts.models import User
 from skincare.audit.record import record
 
@@ -124,6 +125,8 @@ def record_consent(*, user: User, patient: Patient, statement: ConsentStatement)
             reason="consent_withdrawn",
             text="The patient withdrew the consent to analysis before the network had answered.",
         )
+    if statement.change == ConsentChange.WITHDRAWN and statement.scope == ConsentScope.TELEDERMATOLOGY:
+        stop_referrals(patient, reason="consent_withdrawn")
     record(
         f"consent.{statement.change}",
         event,

@@ -8,10 +8,23 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from diagnosis.models import Analysis, Case, CaseImage, DataKey, Erasure, ErasureReason, Lesion, Patient
+from diagnosis.models import (
+    Analysis,
+    Case,
+    CaseImage,
+    DataKey,
+    Erasure,
+    ErasureReason,
+    Lesion,
+    MessageImage,
+    Patient,
+    Referral,
+    SecondOpinion,
+)
 from diagnosis.services.consents import lock_patient, stop_analyses
 from diagnosis.services.errors import Refusal
 from diagnosis.services.files import remove
+from diagnosis.services.referral_moves import stop_referrals
 from skincare.accounts.models import User
 from skincare.audit.record import record
 
@@ -40,6 +53,7 @@ def erase_patient(
         return known
 
     stop_analyses(patient, reason="patient_erased", text="The patient was erased before the network had answered.")
+    stop_referrals(patient, reason="patient_erased")
     Patient.objects.filter(pk=patient_id).update(
         data_key_row=None,
         record_number_index=None,
@@ -59,6 +73,9 @@ def erase_patient(
     Analysis.objects.filter(case__patient=patient).exclude(sealed_map=None, sealed_embedding=None).update(
         sealed_map=None, sealed_embedding=None
     )
+    Referral.objects.filter(case__patient=patient).update(sealed_question=None, sealed_explanation=None)
+    SecondOpinion.objects.filter(referral__case__patient=patient).update(sealed_question=None)
+    images += MessageImage.objects.filter(message__referral__case__patient=patient).update(sha256="")
     if known is None:
         known = Erasure.objects.create(
             patient_id=patient_id,
@@ -117,6 +134,13 @@ def remove_files_of_the_erased(patient_id: UUID | None = None) -> int:
             remove(name)
             removed += 1
         CaseImage.objects.filter(pk=image.pk).update(photograph_file="", view_file="")
+    sent = MessageImage.objects.filter(message__referral__case__patient__data_key_row=None).exclude(photograph_file="")
+    if patient_id is not None:
+        sent = sent.filter(message__referral__case__patient=patient_id)
+    for photograph in sent:
+        remove(photograph.photograph_file)
+        removed += 1
+        MessageImage.objects.filter(pk=photograph.pk).update(photograph_file="")
     return removed
 
 

@@ -1,9 +1,12 @@
 """Patients' files in the store: encrypted under the patient's key, under names that say nothing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import InterfaceError, OperationalError
 
 from diagnosis.models import Patient
 from skincare.encryption import seal, unseal
@@ -37,3 +40,21 @@ def open_sealed(patient: Patient, name: str) -> bytes:
 def remove(name: str) -> None:
     """Delete a stored file, as after a submission that did not go through."""
     default_storage.delete(name)
+
+
+@contextmanager
+def kept_only_on_success() -> Iterator[list[str]]:
+    """Collect names of stored files; delete them if the block did not succeed.
+
+    Where the connection broke nobody can tell whether the commit went through, so the files stay: a stray encrypted
+    file does no harm, a row without its photograph does.
+    """
+    files: list[str] = []
+    try:
+        yield files
+    except (OperationalError, InterfaceError):
+        raise
+    except BaseException:
+        for name in files:
+            remove(name)
+        raise

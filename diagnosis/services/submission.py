@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
-from diagnosis.classifier.photograph import Photograph, PhotographRefused, receive
+from diagnosis.classifier.photograph import Photograph
 from diagnosis.models import (
     Analysis,
     AnalysisState,
@@ -29,8 +28,9 @@ from diagnosis.services.bell import ring_for_inference_on_commit
 from diagnosis.services.clinical_rule import clinical_demand
 from diagnosis.services.consents import ConsentStatement, consent_in_force, lock_patient, record_consent
 from diagnosis.services.errors import CLOCK_TOLERANCE_SECONDS, Conflict, KeyReused, Refusal
-from diagnosis.services.files import remove, store_sealed
+from diagnosis.services.files import kept_only_on_success, store_sealed
 from diagnosis.services.patients import NewLesion, NewPatient, age_in_years, create_lesion, create_patient
+from diagnosis.services.photographs import check_photograph
 from skincare.accounts.models import Organisation, User
 from skincare.audit.record import record
 
@@ -119,8 +119,8 @@ def submit_case(*, user: User, organisation: Organisation, new: NewCase, digest:
             field="images",
         )
     _check_seen_at(new.seen_at)
-    photographs = [_receive(position, image) for position, image in enumerate(new.images, start=1)]
-    with _files_kept_only_on_success() as files, transaction.atomic():
+    photographs = [check_photograph(position, image.upload) for position, image in enumerate(new.images, start=1)]
+    with kept_only_on_success() as files, transaction.atomic():
         # Twins that arrive at the same instant wait here for one another.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [new.id.int & 0x7FFF_FFFF_FFFF_FFFF])
@@ -158,31 +158,6 @@ def _check_seen_at(seen_at: datetime) -> None:
             f"seen_at {seen_at.isoformat()} lies in the future; it is {now.isoformat()} here",
             field="seen_at",
         )
-
-
-def _receive(position: int, image: NewImage) -> Photograph:
-    try:
-        return receive(image.upload)
-    except PhotographRefused as refused:
-        raise Refusal(refused.code, f"photograph {position}: {refused}", field=f"images[{position - 1}]") from refused
-
-
-@contextmanager
-def _files_kept_only_on_success() -> Iterator[list[str]]:
-    """Collect names of stored files; delete them if the block did not store the case.
-
-    Where the connection broke nobody can tell whether the commit went through, so the files stay: a stray encrypted
-    file does no harm, a case without its photographs does.
-    """
-    files: list[str] = []
-    try:
-        yield files
-    except (OperationalError, InterfaceError):
-        raise
-    except BaseException:
-        for name in files:
-            remove(name)
-        raise
 
 
 def _store(
