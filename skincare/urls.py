@@ -1,14 +1,12 @@
 """Every address of the site; each app brings its own."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from diagnosis.api.problems import nothing_here
 from skincare import pages
 from skincare.appearance import AppearanceView
-from skincare.signing_in import SignIn
 
 admin.site.site_header = "Skincare administration"
 admin.site.site_title = "Skincare"
@@ -26,7 +24,6 @@ urlpatterns = [
     # What else is under /api/ does not exist: said with a problem document and not a page of HTML.
     re_path(r"^api/(?P<path>.*)$", nothing_here, name="nothing-here"),
     path("appearance/", AppearanceView.as_view(), name="appearance"),
-    path("sign-in/", SignIn.as_view(), name="sign-in"),
-    path("sign-out/", LogoutView.as_view(next_page="home"), name="sign-out"),
+    path("", include("skincare.signing_in.urls")),  # before the admin, whose log-in it takes over
     path("admin/", admin.site.urls),
 ]

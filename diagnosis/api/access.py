@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from diagnosis.models.patients import organisations_of_administrator, organisations_of_clinician
 from diagnosis.services.errors import Refusal
 from skincare.accounts.models import ApiToken, Organisation, TokenScope, User
+from skincare.accounts.recently import is_recent
 
 if TYPE_CHECKING:
     # Not at run time: rest_framework.views asks for this module while it is being imported itself.
@@ -52,6 +53,7 @@ class DeclaredAccess(BasePermission):
             raise PermissionDenied(
                 f"this is for {_PLURAL[access]}; you are not one in any organisation", code="role_missing"
             )
+        _check_confirmed(request, view, method)
         return True
 
 
@@ -76,6 +78,14 @@ def _check_scope(request: Request, view: APIView, method: str) -> None:
     needed = exceptional.get(method, TokenScope.READ if method in SAFE_METHODS else TokenScope.WRITE)
     if needed not in request.auth.scopes:
         raise PermissionDenied(f"the token has not the scope {needed.value!r}", code="scope_missing")
+
+
+def _check_confirmed(request: Request, view: APIView, method: str) -> None:
+    """A session may have been left open; a token was issued to a program, for what its scopes say."""
+    if method in getattr(view, "confirmed", ()) and request.auth is None and not is_recent(request._request):
+        raise PermissionDenied(
+            "confirm that it is you at /account/confirm/, then send this again", code="confirmation_needed"
+        )
 
 
 def signed_in(request: Request) -> User:

@@ -47,6 +47,7 @@ class PatientEraseView(ApiView):
     """Erasing a patient."""
 
     access: ClassVar = {"POST": Access.ADMINISTRATOR}
+    confirmed: ClassVar = {"POST"}
 
     @extend_schema(
         operation_id="patient_erase",

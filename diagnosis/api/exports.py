@@ -38,6 +38,7 @@ class PatientExportView(ApiView):
     """A patient's whole record."""
 
     access: ClassVar = {"POST": Access.CLINICIAN_OR_ADMINISTRATOR}
+    confirmed: ClassVar = {"POST"}
     renderer_classes = [ZipRenderer]
 
     @extend_schema(

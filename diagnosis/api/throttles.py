@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -14,6 +15,9 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
+
+from skincare.accounts.events import wrong_codes_since
+from skincare.accounts.models import User
 
 UNCOUNTED = Counter("skincare_throttle_uncounted_total", "Requests let through because the counters did not answer")
 #: After a failure the counters are not asked for this long, so that a Valkey that hangs costs one request its patience.
@@ -28,9 +32,13 @@ class _Counters:
 
     silent_until = 0.0
 
+    def are_silent(self) -> bool:
+        """Whether they did not answer a moment ago."""
+        return time.monotonic() < self.silent_until
+
     def add(self, key: str, seconds: int, amount: int = 1) -> int | None:
         """Count, and return how many there are in the current window; nothing where the counters do not answer."""
-        if time.monotonic() < self.silent_until:
+        if self.are_silent():
             UNCOUNTED.inc()
             return None
         window = f"throttle:{key}:{int(time.time()) // seconds}"
@@ -77,20 +85,16 @@ class PerUser(BaseThrottle):
         return self._wait
 
 
-class LogInAttempts:
-    """Failed log-ins, by account and address, by account, and by address.
+class Attempts:
+    """Failed attempts, in several windows at once.
 
     An attempt is counted before it is tried, so that many at once cannot slip past, and taken back if it succeeds.
-    The limit for an account from everywhere is wide: a stranger should not be able to lock a clinician out.
     """
 
-    def __init__(self, email: str, address: str | None) -> None:
-        account = hashlib.sha256(email.strip().lower().encode()).hexdigest()[:32]
-        self._keys = {
-            "login_account_and_address": f"{account}:{address}",
-            "login_account": account,
-            "login_address": str(address),
-        }
+    what = "log-ins"
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self._keys = keys
 
     def count(self) -> None:
         """Count this attempt.
@@ -102,9 +106,63 @@ class LogInAttempts:
             number, seconds = rate_of(scope)
             count = counters.add(f"{scope}:{key}", seconds)
             if count is not None and count > number:
-                raise Throttled(wait=_seconds_left(seconds), detail="too many failed log-ins; wait before the next")
+                raise Throttled(
+                    wait=_seconds_left(seconds), detail=f"too many failed {self.what}; wait before the next"
+                )
 
     def take_back(self) -> None:
         """The attempt succeeded: it was none of those to be counted."""
         for scope, key in self._keys.items():
             counters.add(f"{scope}:{key}", rate_of(scope)[1], -1)
+
+
+def _digest(account: str) -> str:
+    return hashlib.sha256(account.encode()).hexdigest()[:32]
+
+
+class LogInAttempts(Attempts):
+    """Wrong passwords, by account and address, by account, and by address.
+
+    The limit for an account from everywhere is wide: a stranger should not be able to lock a clinician out.
+    """
+
+    def __init__(self, email: str, address: str | None) -> None:
+        account = _digest(email.strip().lower())
+        super().__init__(
+            {
+                "login_account_and_address": f"{account}:{address}",
+                "login_account": account,
+                "login_address": str(address),
+            }
+        )
+
+
+class CodeAttempts(Attempts):
+    """Wrong codes of second factors: only who knows the password gets here, so the limit may be narrow.
+
+    Six digits can be guessed by whoever may go on trying, so where the counters do not answer the audit record does.
+    """
+
+    what = "codes"
+
+    def __init__(self, user: User, address: str | None) -> None:
+        self._user = user
+        super().__init__({"code_account_and_address": f"{user.pk}:{address}", "code_account": str(user.pk)})
+
+    def count(self) -> None:
+        """Count this attempt.
+
+        Raises:
+            Throttled: too many have failed.
+        """
+        super().count()
+        number, seconds = rate_of("code_account")
+        if counters.are_silent() and wrong_codes_since(self._user, seconds=seconds) >= number:
+            raise Throttled(wait=seconds, detail="too many failed codes; wait before the next")
+
+
+class PasskeyAttempts(Attempts):
+    """Failed sign-ins by passkey alone, by address: there is nothing in them to guess at an account's cost."""
+
+    def __init__(self, address: str | None) -> None:
+        super().__init__({"login_address": str(address)})

@@ -1,12 +1,10 @@
 """Logging in and out by token: POST, GET and DELETE auth/token/, and auth/token/logout-all/."""
 
-from datetime import timedelta
 from typing import Any, ClassVar, Final
 
 from django.contrib.auth import authenticate, logout
-from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
@@ -17,17 +15,13 @@ from diagnosis.api.access import Access, signed_in
 from diagnosis.api.fields import StrictSerializer
 from diagnosis.api.problems import Problem
 from diagnosis.api.schema import problem_examples
-from diagnosis.api.throttles import LogInAttempts
+from diagnosis.api.throttles import CodeAttempts, LogInAttempts
 from diagnosis.api.views import ApiView
+from skincare.accounts import second_factor, tokens
+from skincare.accounts.events import record_failure
 from skincare.accounts.models import ApiToken, TokenScope, User
 from skincare.audit.middleware import client_address
 from skincare.audit.record import record
-
-#: A clinician's long day by default; ninety days at most, for a program that renews its token.
-DEFAULT_HOURS: Final = 12
-MOST_HOURS: Final = 90 * 24
-#: Hexadecimal digits of the digest by which a token is named: enough to be unique, no use to an attacker.
-ID_LENGTH: Final = 16
 
 
 class LogIn(StrictSerializer):
@@ -35,6 +29,12 @@ class LogIn(StrictSerializer):
 
     email = serializers.CharField(max_length=254)
     password = serializers.CharField(max_length=1000, trim_whitespace=False, style={"input_type": "password"})
+    code = serializers.CharField(
+        max_length=40,
+        default="",
+        allow_blank=True,
+        help_text="Of your authenticator app, or a recovery code; needed if you have a second factor. Good once.",
+    )
     name = serializers.CharField(max_length=100, default="unnamed", help_text="To tell your tokens apart.")
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=TokenScope.choices),
@@ -43,7 +43,7 @@ class LogIn(StrictSerializer):
         max_length=len(TokenScope),
         help_text="`read`, `write` or both.",
     )
-    expires_in_hours = serializers.IntegerField(min_value=1, max_value=MOST_HOURS, default=DEFAULT_HOURS)
+    expires_in_hours = serializers.IntegerField(min_value=1, max_value=tokens.MOST_HOURS, default=tokens.DEFAULT_HOURS)
 
 
 class TokenDocument(serializers.ModelSerializer[ApiToken]):
@@ -61,7 +61,7 @@ class TokenDocument(serializers.ModelSerializer[ApiToken]):
 
     def get_id(self, token: ApiToken) -> str:
         """First digits of the digest."""
-        return str(token.digest)[:ID_LENGTH]
+        return tokens.name_of(token)
 
     def get_current(self, token: ApiToken) -> bool:
         """Whether it is the one in use."""
@@ -80,6 +80,10 @@ class NewTokenDocument(TokenDocument):
     def get_token(self, token: ApiToken) -> str:
         """The token itself, which is stored nowhere."""
         return str(self.context["plain"])
+
+
+def _refused(code: str, detail: str) -> Problem:
+    return Problem(401, code, detail, headers={"WWW-Authenticate": "Token"})
 
 
 EXAMPLE_LOG_IN: Final = {
@@ -115,11 +119,12 @@ class TokenView(ApiView):
     @extend_schema(
         operation_id="token_create",
         summary="Log in",
-        description="Gives a token for a program to act for a user. It is shown once and stored as a digest only.",
+        description="Gives a token for a program to act for a user. It is shown once and stored as a digest only. "
+        "Whoever has a second factor sends a `code` as well; whoever needs one and has none is refused (403).",
         tags=["Signing in"],
         auth=[],
         request=LogIn,
-        responses={201: NewTokenDocument, **problem_examples(400, 401, 429)},
+        responses={201: NewTokenDocument, **problem_examples(400, 401, 403, 429)},
         examples=[
             OpenApiExample("Log in", value=EXAMPLE_LOG_IN, request_only=True),
             OpenApiExample(
@@ -140,21 +145,47 @@ class TokenView(ApiView):
         # Django hashes the password for an unknown address too, so that both take the same time.
         user = authenticate(request._request, username=asked["email"], password=asked["password"])
         if not isinstance(user, User):
-            detail = "the e-mail address or the password is wrong"
-            raise Problem(401, "log_in_failed", detail, headers={"WWW-Authenticate": "Token"})
+            record_failure(asked["email"], step="password")
+            raise _refused("log_in_failed", "the e-mail address or the password is wrong")
         attempts.take_back()
+        shown = self._second_factor_was_shown(request, user, asked["code"])
         with transaction.atomic():
-            ApiToken.objects.filter(user=user, expiry__lt=timezone.now()).delete()
-            row, plain = ApiToken.objects.create(  # type: ignore[no-untyped-call]
-                user=user,
-                expiry=timedelta(hours=asked["expires_in_hours"]),
+            row, plain = tokens.issue(
+                user,
                 name=asked["name"],
-                scopes=sorted(set(asked["scopes"])),
+                scopes=asked["scopes"],
+                hours=asked["expires_in_hours"],
+                second_factor=shown,
             )
             user_logged_in.send(sender=User, request=request._request, user=user)
-            record("token.created", user, actor=user, details={"token": row.digest[:ID_LENGTH], "scopes": row.scopes})
         document = NewTokenDocument(row, context={"request": request, "plain": plain})
         return Response(document.data, status=201)
+
+    def _second_factor_was_shown(self, request: Request, user: User, code: str) -> bool:
+        """Ask whoever has a second factor for it, and refuse whoever needs one and has none.
+
+        Raises:
+            Problem: the code is missing or wrong, or there is no second factor yet.
+            Throttled: too many wrong codes.
+        """
+        standing = second_factor.standing_of(user)
+        if not standing.has_factor:
+            if standing.required:
+                raise Problem(
+                    403,
+                    "second_factor_missing",
+                    "a second factor is required of you, and you have none; sign in with a browser and set it up first",
+                )
+            return False
+        if not code:
+            raise _refused("second_factor_needed", "send `code` too: of your authenticator app, or a recovery code")
+        attempts = CodeAttempts(user, client_address(request._request))
+        attempts.count()
+        if second_factor.accept_code(user, code) is None:
+            record_failure(user.email, step="code")
+            raise _refused("code_wrong", "the code is wrong or was used already; wait for the next one")
+        attempts.take_back()
+        return True
 
     @extend_schema(
         operation_id="token_list",
@@ -165,8 +196,7 @@ class TokenView(ApiView):
     )
     def get(self, request: Request) -> Response:
         """List the user's unexpired tokens."""
-        rows = ApiToken.objects.filter(user=signed_in(request), expiry__gt=timezone.now()).order_by("-created")
-        return Response(TokenDocument(rows, many=True, context={"request": request}).data)
+        return Response(TokenDocument(tokens.living(signed_in(request)), many=True, context={"request": request}).data)
 
     @extend_schema(
         operation_id="token_destroy",
@@ -180,12 +210,9 @@ class TokenView(ApiView):
         user = signed_in(request)
         with transaction.atomic():
             if isinstance(request.auth, ApiToken):
-                record("token.ended", user, actor=user, details={"token": request.auth.digest[:ID_LENGTH]})
-                request.auth.delete()
-                user_logged_out.send(sender=User, request=request._request, user=user)
+                tokens.revoke(request.auth, by=user)
             else:
-                record("session.ended", user, actor=user)
-                logout(request._request)
+                logout(request._request)  # recorded by skincare.accounts.events
         return Response(status=204)
 
 

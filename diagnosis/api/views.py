@@ -1,6 +1,6 @@
 """What every view of the API rests on."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from rest_framework.generics import GenericAPIView
@@ -18,6 +18,8 @@ class ApiView(GenericAPIView):  # type: ignore[type-arg]
     access: ClassVar[Mapping[str, Access]] = {}
     #: Scopes of methods that are other than read for safe methods and write for the rest.
     scopes: ClassVar[Mapping[str, TokenScope]] = {}
+    #: Methods for which a browser's session needs a fresh proof of who uses it (see ``skincare.accounts.recently``).
+    confirmed: ClassVar[Collection[str]] = ()
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Forbid caches to keep any answer: it may hold patients' data."""

@@ -28,7 +28,7 @@ from skincare.launch import postgres_client
 FORMAT: Final = "skincare-backup/1"
 KEYS_TABLE: Final = "public.diagnosis_datakey"
 #: Nobody is signed in after a restore: what was revoked since the backup must not be valid again.
-EMPTIED_TABLES: Final = ("public.django_session", "public.accounts_apitoken")
+EMPTIED_TABLES: Final = ("public.django_session", "public.accounts_browsersession", "public.accounts_apitoken")
 CHUNK_BYTES: Final = 2**20
 
 Progress = Callable[[int, int], None]

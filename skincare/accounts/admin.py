@@ -1,13 +1,23 @@
 """Administration of organisations, people and tokens. No patient data."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from skincare.accounts import tokens
 from skincare.accounts.models import ApiToken, Membership, Organisation, User
+from skincare.accounts.second_factor import record_requirement
+from skincare.audit.record import record
+
+# allauth's own pages of these show secrets, or what nobody here uses.
+admin.site.unregister([Authenticator, EmailAddress])
 
 
 class MembershipInline(admin.TabularInline):
@@ -24,6 +34,10 @@ class UserCreationForm(AdminUserCreationForm):
         model = User
         fields = ("email",)
         field_classes: ClassVar[dict[str, type]] = {}
+
+
+#: What rules more than one's own patients.
+_POWERS = ("is_active", "is_model_steward", "is_staff", "is_superuser")
 
 
 @admin.register(User)
@@ -43,14 +57,51 @@ class AccountAdmin(UserAdmin):
     ]
     add_fieldsets = [(None, {"fields": ("email", "usable_password", "password1", "password2")})]
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save, and record who changed what a person may do."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            powers = [name for name in form.changed_data if name in _POWERS]
+            if powers:
+                assert isinstance(request.user, User)
+                now = {name: getattr(obj, name) for name in powers if isinstance(getattr(obj, name), bool)}
+                record("user.powers_changed", obj, actor=request.user, details=now)
+
 
 @admin.register(Organisation)
 class OrganisationAdmin(admin.ModelAdmin):
     """Clinics and dermatology services."""
 
-    list_display = ("name", "kind", "created_at")
+    list_display = ("name", "kind", "second_factor_required_from", "created_at")
     list_filter = ("kind",)
     search_fields = ("name",)
+
+    def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
+        """Save, and record a change of what members need to sign in."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if "second_factor_required_from" in form.changed_data:
+                assert isinstance(request.user, User)
+                record_requirement(obj, request.user)
+
+
+@admin.register(Authenticator)
+class SecondFactorAdmin(admin.ModelAdmin):
+    """Who has which second factor. Deleting one is the way back for somebody who lost it; it is recorded."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    search_fields = ("user__email",)
+    fields = ("user", "type", "created_at", "last_used_at")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only its owner can."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """There is nothing to change."""
+        return False
 
 
 @admin.register(ApiToken)
@@ -65,3 +116,14 @@ class ApiTokenAdmin(admin.ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody: a token made here could not be shown to its owner."""
         return False
+
+    def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
+        """Revoke, and record who did."""
+        self.delete_queryset(request, ApiToken.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """Revoke several."""
+        assert isinstance(request.user, User)
+        with transaction.atomic():
+            for token in queryset:
+                tokens.revoke(token, by=request.user)

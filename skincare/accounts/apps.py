@@ -6,3 +6,7 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     name = "skincare.accounts"
     label = "accounts"
+
+    def ready(self) -> None:
+        """Begin to listen."""
+        from skincare.accounts import events  # noqa: F401 (its receivers need the models)

@@ -25,6 +25,11 @@ class Organisation(models.Model):
     name = models.CharField(max_length=200, unique=True)
     kind = models.CharField(max_length=30, choices=Kind)
     created_at = models.DateTimeField(auto_now_add=True)
+    second_factor_required_from = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="From then on members need a second factor to sign in, and can do nothing without one. Empty: never.",
+    )
 
     class Meta:
         ordering: ClassVar = ["name"]
@@ -96,6 +101,7 @@ class User(AbstractUser):
         """End all tokens and all sessions. Returns how many tokens there were."""
         self.signed_out_everywhere_at = timezone.now()
         self.save(update_fields=["signed_out_everywhere_at"])
+        BrowserSession.objects.filter(user=self).delete()
         ended, _ = ApiToken.objects.filter(user=self).delete()
         return ended
 
@@ -107,6 +113,25 @@ class User(AbstractUser):
             secret=secret,
             algorithm="sha256",
         ).hexdigest()
+
+
+class BrowserSession(models.Model):
+    """A session as its user sees it: which device, since when, last used. It is deleted with the session."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="browser_sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    began_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(auto_now_add=True)
+    #: Such as "Firefox on Windows"; what the browser says in full would tell one person from another.
+    device = models.CharField(max_length=60)
+    address = models.GenericIPAddressField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-last_used_at"]
+
+    def __str__(self) -> str:
+        return f"{self.device} of {self.user}"
 
 
 class Role(models.TextChoices):
@@ -148,6 +173,7 @@ class ApiToken(AbstractAuthToken):
 
     name = models.CharField(max_length=100, default="unnamed")
     scopes = ArrayField(models.CharField(max_length=10, choices=TokenScope), default=list)
+    second_factor = models.BooleanField(default=False, help_text="Whether it was issued after a second factor.")
 
     objects: ClassVar = AuthTokenManager()
 

@@ -16,6 +16,10 @@ VAR = Path(environment.text("SKINCARE_VAR") or BASE_DIR / "var").resolve()
 
 # --- Applications -------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
+    # First, because skincare.accounts takes their pages out of the Django admin again.
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "skincare.accounts.apps.AccountsConfig",
     "skincare.audit.apps.AuditConfig",
     "skincare.health.apps.HealthConfig",
@@ -50,6 +54,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "skincare.accounts.middleware.SecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -75,6 +81,7 @@ TEMPLATES = [
 # --- People -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
 KNOX_TOKEN_MODEL = "accounts.ApiToken"
 # knox's own migrations make its token table even where another model takes its place.
 MIGRATION_MODULES = {"knox": None}
@@ -84,6 +91,37 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+# Whether those who rule the platform need a second factor whatever organisation they are in: staff and model stewards.
+SECOND_FACTOR_FOR_STAFF = environment.flag("SKINCARE_SECOND_FACTOR_FOR_STAFF")
+# How long a proof of who one is opens what asks for a fresh one, such as an export or another second factor.
+RECENT_AUTHENTICATION_SECONDS = 10 * 60
+
+# allauth does the second factors. It registers nobody, sends nothing, and counts nothing: our own counters do.
+ACCOUNT_ADAPTER = "skincare.accounts.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_REAUTHENTICATION_TIMEOUT = RECENT_AUTHENTICATION_SECONDS
+MFA_ADAPTER = "skincare.accounts.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "skincare.signing_in.forms.CodeForm",
+    "reauthenticate": "skincare.signing_in.forms.ConfirmingCodeForm",
+    "add_webauthn": "skincare.signing_in.forms.NewPasskeyForm",
+}
+ACCOUNT_FORMS = {
+    "reauthenticate": "skincare.signing_in.forms.ConfirmingPasswordForm",
+    "change_password": "skincare.signing_in.forms.NewPasswordForm",
+}
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # accounts are made by people, not by whoever writes an address into a form
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_RATE_LIMITS = False
+MFA_TOTP_ISSUER = "Skincare"
+MFA_TOTP_TOLERANCE = 1  # thirty seconds either way
+
 SESSION_COOKIE_AGE = 12 * 3600  # seconds: one long working day
 # How long after signing in (or after proving it again) a dermatologist may sign assessments.
 SIGNATURE_SECONDS = environment.integer("SKINCARE_SIGNATURE_SECONDS", 12 * 3600, minimum=60)
@@ -251,7 +289,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "diagnosis.api.authentication.ApiTokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "diagnosis.api.authentication.BrowserAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["diagnosis.api.access.DeclaredAccess"],
     "DEFAULT_THROTTLE_CLASSES": ["diagnosis.api.throttles.PerUser"],
@@ -264,6 +302,9 @@ REST_FRAMEWORK: dict[str, Any] = {
         "login_account_and_address": environment.rate("SKINCARE_RATE_LOGIN_ACCOUNT_AND_ADDRESS", "10/min"),
         "login_account": environment.rate("SKINCARE_RATE_LOGIN_ACCOUNT", "100/h"),
         "login_address": environment.rate("SKINCARE_RATE_LOGIN_ADDRESS", "60/min"),
+        # Wrong codes of second factors only, after the right password.
+        "code_account_and_address": environment.rate("SKINCARE_RATE_CODE_ACCOUNT_AND_ADDRESS", "5/min"),
+        "code_account": environment.rate("SKINCARE_RATE_CODE_ACCOUNT", "20/h"),
     },
     "DEFAULT_PARSER_CLASSES": ["diagnosis.api.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

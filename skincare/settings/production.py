@@ -35,6 +35,8 @@ if not BUCKET and not environment.text("MEDIA_ROOT"):
         "that is where photographs are kept, sealed."
     )
 
+SECOND_FACTOR_FOR_STAFF = True
+
 SECURE_SSL_REDIRECT = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 365 * 24 * 3600

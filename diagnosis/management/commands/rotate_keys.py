@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from diagnosis.services import data_keys
-from skincare.encryption import MasterKeyMissing, key_ring
+from skincare.accounts import second_factor
+from skincare.encryption import MasterKeyMissing, SealBroken, key_ring
 
 
 class Command(BaseCommand):
@@ -32,11 +33,14 @@ class Command(BaseCommand):
                 for state in data_keys.rotate(batch=batch):
                     done = state.done
                     progress.update(bar, completed=state.done, total=state.total)
-        except (data_keys.MasterKeysMissing, data_keys.DataKeysDamaged, MasterKeyMissing) as error:
+            factors = second_factor.seal_anew()
+        except (data_keys.MasterKeysMissing, data_keys.DataKeysDamaged, MasterKeyMissing, SealBroken) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError(f"interrupted after {done} data keys; everything opens; run it again to go on") from None
         self.stdout.write(f"{done} data keys wrapped under master key {current!r}; none is left under another.")
+        if factors:
+            self.stdout.write(f"{factors} secrets of second factors were sealed anew under it, too.")
         for name in data_keys.superseded(ring):
             self.stdout.write(
                 f"No data key needs master key {name!r} any more. Remove it from SKINCARE_MASTER_KEYS once every "

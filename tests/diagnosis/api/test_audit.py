@@ -9,6 +9,7 @@ from tests.diagnosis.api.requests import ApiClient
 API = matrix.API
 world = matrix.world
 
+SIGNING_IN = ("sign-in/", "account/")
 #: Addresses that show nothing of any patient, each with the reason.
 WITHOUT_PATIENTS = {
     "": "a page about the project",
@@ -27,6 +28,7 @@ WITHOUT_PATIENTS = {
     "^api/(?P<path>.*)$": "nothing",
     "sign-in/": "a form",
     "sign-out/": "the user's own session",
+    **{route: "signing in, and one's own account" for _, route in matrix.TABLE if route.startswith(SIGNING_IN)},
 }
 #: What creates a patient of its own.
 OF_A_NEW_PATIENT = {("POST", f"{API}patients/")}

@@ -32,6 +32,8 @@ ALL_200 = (200,) * 7
 SIGNED_IN = (401, 200, 200, 200, 200, 200, 200)
 A_LIST = (401, 200, 200, 403, 403, 403, 200)
 AN_OBJECT = (401, 200, 404, 403, 403, 403, 200)
+OWN_ACCOUNT = (302, 200, 200, 200, 200, 200, 200)
+NOT_ONES_OWN = (302, 404, 404, 404, 404, 404, 404)
 A_PAGE_OF_ADMINISTRATORS = (302, 403, 403, 403, 200, 403, 403)  # 302: to the log-in
 
 API = "api/v1/"
@@ -39,6 +41,8 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", ""): ALL_200,
     ("GET", "favicon.ico"): (302,) * 7,
     ("GET", "sign-in/"): ALL_200,
+    ("GET", "sign-in/code/"): (302,) * 7,  # only half-way through signing in
+    ("GET", "sign-in/passkey/"): (302,) * 7,
     ("POST", "sign-out/"): (302,) * 7,
     ("POST", "appearance/"): (303,) * 7,
     ("GET", "healthz"): ALL_200,
@@ -48,6 +52,23 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "privacy/"): A_PAGE_OF_ADMINISTRATORS,
     ("POST", "privacy/"): (302, 403, 403, 403, 303, 403, 403),
     ("GET", "privacy/patients/<uuid:pk>/"): A_PAGE_OF_ADMINISTRATORS,
+    ("GET", "account/"): OWN_ACCOUNT,
+    ("GET", "account/confirm/"): OWN_ACCOUNT,
+    ("GET", "account/confirm/code/"): (302,) * 7,  # nobody here has a second factor
+    ("GET", "account/confirm/passkey/"): (302,) * 7,
+    ("GET", "account/password/"): OWN_ACCOUNT,
+    ("GET", "account/second-factor/"): (302,) * 7,  # nor needs one
+    ("GET", "account/app/"): (302,) * 7,  # 302: confirm first that it is you
+    ("GET", "account/app/remove/"): NOT_ONES_OWN,
+    ("GET", "account/passkeys/"): (302,) * 7,
+    ("GET", "account/passkeys/<int:pk>/remove/"): (302,) * 7,
+    ("GET", "account/recovery-codes/"): NOT_ONES_OWN,
+    ("GET", "account/recovery-codes/new/"): (302,) * 7,
+    ("POST", "account/sessions/end-others/"): (302,) * 7,
+    ("POST", "account/sessions/<uuid:pk>/end/"): NOT_ONES_OWN,
+    ("GET", "account/tokens/"): (302,) * 7,
+    ("POST", "account/tokens/<slug:name>/end/"): NOT_ONES_OWN,
+    ("GET", "account/organisations/<uuid:pk>/"): A_PAGE_OF_ADMINISTRATORS,
     ("POST", f"{API}auth/token/"): (201,) * 7,
     ("GET", f"{API}auth/token/"): SIGNED_IN,
     ("DELETE", f"{API}auth/token/"): (401, 204, 204, 204, 204, 204, 204),
@@ -78,6 +99,10 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
 }
 #: Where the clinic's administrator sees who did what: ids and colleagues' addresses, but nothing of the patient.
 WHO_SAW = {("GET", f"{API}patients/<uuid:pk>/accesses/"), ("GET", "privacy/patients/<uuid:pk>/")}
+#: Where that administrator sees which colleagues have no second factor.
+WHO_IS_HERE = {("GET", "account/organisations/<uuid:pk>/")}
+#: Answered to a browser's session.
+PAGES = ("privacy/", "account/")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -123,6 +148,11 @@ def address_of(route: str, world: World, user: User | None) -> str:
     case = world.case
     if route.endswith("$"):
         return f"/{API}nowhere/"
+    if route.startswith("account/"):
+        # The case's clinic; somebody else's passkey, session and token.
+        clinic = str(factories.organisation_of(world.own).pk)
+        own = clinic if "organisations" in route else str(uuid4())
+        return f"/{route.replace('<uuid:pk>', own).replace('<int:pk>', '1').replace('<slug:name>', '0' * 16)}"
     if "<uuid:pk>" not in route:
         return f"/{route}"
     kind = route.removeprefix(API).partition("/")[0]
@@ -166,7 +196,7 @@ def ask(method: str, route: str, world: World, person: str) -> Any:
     """One request by one person."""
     user, client = world.users[person], world.client(person)
     address = address_of(route, world, user)
-    if route.startswith("privacy/"):
+    if route.startswith(PAGES):
         client = ApiClient()
         if user is not None:
             client.force_login(user)
@@ -203,7 +233,7 @@ def test_each_person_gets_what_the_table_says(method: str, route: str, world: Wo
         answered[person] = answer.status_code
         if person not in ("own", "reader"):
             content = b"".join(answer.streaming_content) if answer.streaming else answer.content
-            ids_shown = person == "administrator" and (method, route) in WHO_SAW
+            ids_shown = person == "administrator" and (method, route) in WHO_SAW | WHO_IS_HERE
             for secret in secrets[:2] if ids_shown else secrets:
                 assert secret.encode() not in content, (person, secret)
 

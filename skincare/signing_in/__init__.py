@@ -1,0 +1,1 @@
+"""Signing in with a browser, and the pages about one's own account: second factors, sessions, tokens, password."""

@@ -1,0 +1,15 @@
+"""Counters of attempts begin anew for each test, and are waited for on a machine that is busy."""
+
+import pytest
+from django.core.cache import cache
+from pytest_django.fixtures import Settings
+
+from diagnosis.api.throttles import counters
+
+
+@pytest.fixture(autouse=True)
+def _counters(settings: Settings) -> None:
+    patient = {**settings.CACHES["default"]["OPTIONS"], "socket_timeout": 10.0, "socket_connect_timeout": 10.0}
+    settings.CACHES = {"default": {**settings.CACHES["default"], "OPTIONS": patient}}
+    cache.clear()
+    counters.silent_until = 0.0
