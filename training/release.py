@@ -5,6 +5,7 @@ nothing is left to choose; without it the bundle holds validation's figures alon
 """
 
 import argparse
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,15 +16,19 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from diagnosis.classifier.architecture import ARCHITECTURE
-from diagnosis.classifier.novelty import Novelty
+from diagnosis.classifier.bundle import MANIFEST
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import PREPROCESSING
+from training import novelty
 from training.datasets import foreign, ham10000, isic2018
 from training.datasets.frozen import Splits, ham10000_splits
-from training.evaluation import metrics
+from training.datasets.splits import Split
+from training.evaluation import metrics, model_card
 from training.evaluation.calibration import fit_temperature, tempered_priors
+from training.evaluation.figures import estimates
 from training.evaluation.framing import ALTERED, altered
 from training.evaluation.report import Answers, by_class, confusion, overall, subgroups
+from training.evaluation.statistics import share_interval
 from training.evaluation.thresholds import risk_for_sensitivity, risk_for_specificity
 from training.export import Exported, check_same_answers, natural_network, to_tflite, write_files, write_manifest
 from training.fit import Outputs, averaged, class_priors, settle_normalisation
@@ -31,18 +36,16 @@ from training.recipes import RECIPES, Recipe
 
 BUNDLES: Final = Path("diagnosis/classifier/bundles")
 SHIPPED: Final = Path("diagnosis/classifier/shipped.py")
+CARD: Final = Path("docs")
 
 #: `refer`: the least risk that keeps this sensitivity for malignant lesions on validation.
 REFER_SENSITIVITY: Final = 0.95
 #: `refer_urgently`: the risk that so many of the benign lesions stay below on validation.
 URGENT_SPECIFICITY: Final = 0.95
-#: The share of validation's lesions that the novelty threshold lets through.
-ACCEPTED_SHARE: Final = 0.96
 #: So many training images, as they are, settle the batch normalisations for service.
 SETTLED_ON: Final = 960
-#: Chosen on validation among 64 to 512 directions and shrinkages of 0.003 to 3: it rejects the most foreign pictures.
-NOVELTY_DIRECTIONS: Final = 64
-NOVELTY_SHRINKAGE: Final = 0.01
+#: Of the training split, so many lesions lend the skin beside them, and themselves enlarged, to teach what is foreign.
+TAUGHT_BY: Final = 2400
 
 _SHIPPED_TEXT: Final = '''"""The bundle that ships with the product, and the digest that its manifest must have."""
 
@@ -59,7 +62,9 @@ class Candidate:
     Measured as it is served, through the exported model.
     """
 
-    def __init__(self, weights: list[Path], recipe: Recipe, dataset: ham10000.LabelledImages, splits: Splits) -> None:
+    def __init__(
+        self, weights: list[Path], recipe: Recipe, dataset: ham10000.LabelledImages, splits: Splits, data: Path
+    ) -> None:
         trained = averaged(weights)
         labels = dataset.labels
         training, validation = splits.positions("training"), splits.positions("validation")
@@ -82,8 +87,18 @@ class Candidate:
             "refer_urgently": risk_for_specificity(self.validation.risks, malignant, URGENT_SPECIFICITY),
         }
         known = self.exported.outputs_of(dataset.views[training]).embeddings
-        self.novelty = Novelty.learn(known, NOVELTY_DIRECTIONS, NOVELTY_SHRINKAGE)
-        self.farthest = float(np.quantile(self.novelty.distance(said.embeddings), ACCEPTED_SHARE))
+        teachers = np.random.default_rng(recipe.seed).permutation(training)[:TAUGHT_BY]
+        boxes = foreign.lesion_boxes(data / "HAM10000_boxes.csv")
+        around = [boxes[dataset.records[each].image_id] for each in teachers]
+        enlarged = foreign.enlarged_lesions(dataset.views[teachers], around)
+        strangers = foreign_pictures(dataset.views[teachers], around, "training", seed=100)
+        self.novelty, self.farthest = novelty.learn(
+            known,
+            self.exported.outputs_of(enlarged).embeddings,
+            np.concatenate([self.exported.outputs_of(each).embeddings for each in strangers.values()]),
+            said.embeddings,
+        )
+        self.accepted = 1.0 - self.rejected(said)
 
     def answers(self, said: Outputs, labels: NDArray[np.int64], groups: NDArray[np.str_]) -> Answers:
         """Calibrated answers from outputs."""
@@ -94,34 +109,48 @@ class Candidate:
         """The share of views that are unlike the training images."""
         return float(np.mean(self.novelty.distance(said.embeddings) > self.farthest))
 
-    def rejected_foreign(self, data: Path, views: NDArray[np.uint8], images: list[str], seed: int) -> dict[str, float]:
-        """The share of each kind of foreign picture that is rejected; skin is taken from beside the given lesions."""
-        rng = np.random.default_rng(seed)
+    def rejected_foreign(
+        self, data: Path, views: NDArray[np.uint8], images: list[str], split: Split, seed: int
+    ) -> dict[str, dict[str, float]]:
+        """How many of each kind of foreign picture are rejected; skin is taken from beside the given lesions."""
         boxes = foreign.lesion_boxes(data / "HAM10000_boxes.csv")
-        kinds = {
-            "photographs": foreign.photographs(rng, 7),
-            "pages_of_text": foreign.pages(rng, 100),
-            "textures_and_noise": foreign.textures(rng, 150),
-            "skin_beside_the_lesion": foreign.skin_beside(views, [boxes[image] for image in images]),
-        }
-        return {kind: round(self.rejected(self.exported.outputs_of(each)), 4) for kind, each in kinds.items()}
+        table = {}
+        for kind, pictures in foreign_pictures(views, [boxes[image] for image in images], split, seed).items():
+            share = self.rejected(self.exported.outputs_of(pictures))
+            rejected = round(share * len(pictures))
+            low, high = share_interval(rejected, len(pictures))
+            table[kind] = {"rejected": rejected, "images": len(pictures), "low": round(low, 4), "high": round(high, 4)}
+        return table
 
 
-def moved(candidate: Candidate, views: NDArray[np.uint8], answers: Answers) -> dict[str, dict[str, float]]:
-    """For each altered framing: the share of decisions and of referrals that change, and the figures that result."""
+def foreign_pictures(
+    views: NDArray[np.uint8], boxes: list[tuple[float, float, float, float]], split: Split, seed: int
+) -> dict[str, NDArray[np.uint8]]:
+    """Pictures that are no lesions, by kind: the photographs of `split`, and the skin beside the lesions in `views`."""
+    rng = np.random.default_rng(seed)
+    return {
+        "photographs": foreign.photographs(rng, 15, split),
+        "pages_of_text": foreign.pages(rng, 100),
+        "textures_and_noise": foreign.textures(rng, 150),
+        "skin_beside_the_lesion": foreign.skin_beside(views, boxes),
+    }
+
+
+def moved(candidate: Candidate, views: NDArray[np.uint8], answers: Answers) -> dict[str, dict[str, Any]]:
+    """For each altered copy: the share of decisions and of referrals that change, and the figures that result."""
     refer = candidate.thresholds["refer"]
-    table = {}
+    table: dict[str, dict[str, Any]] = {}
     for how in ALTERED:
         said = candidate.exported.outputs_of(altered(views, how))
         other = candidate.answers(said, answers.labels, answers.groups)
+        found = estimates(other, refer, candidate.thresholds["refer_urgently"], draws=1000)
         table[how] = {
-            "decisions_changed": float(np.mean(other.predicted != answers.predicted)),
-            "referrals_changed": float(np.mean((other.risks >= refer) != (answers.risks >= refer))),
-            "balanced_accuracy": metrics.balanced_accuracy(other.labels, other.predicted),
-            "malignant_auc": metrics.malignant_auc(other.labels, other.probabilities),
-            "rejected_as_novel": candidate.rejected(said),
+            "decisions_changed": round(float(np.mean(other.predicted != answers.predicted)), 4),
+            "referrals_changed": round(float(np.mean((other.risks >= refer) != (answers.risks >= refer))), 4),
+            "rejected_as_novel": round(candidate.rejected(said), 4),
+            "balanced_accuracy": found["balanced_accuracy"].as_dict(),
+            "malignant_auc": found["malignant.auc"].as_dict(),
         }
-        table[how] = {name: round(value, 4) for name, value in table[how].items()}
     return table
 
 
@@ -140,7 +169,9 @@ def measured(
             "confusion": confusion(answers),
             "subgroups": subgroups(answers, records, candidate.thresholds["refer"]),
             "rejected_as_novel": round(candidate.rejected(said), 4),
-            "rejected_foreign": candidate.rejected_foreign(data, views, [each.image_id for each in records], seed=1),
+            "rejected_foreign": candidate.rejected_foreign(
+                data, views, [each.image_id for each in records], "test", seed=1
+            ),
             "altered_framing": moved(candidate, views, answers),
         }
     }
@@ -174,7 +205,7 @@ def main() -> None:
     recipe = RECIPES[options.recipe]
     dataset = ham10000.read(options.data, options.cache)
     splits = ham10000_splits(dataset.records)
-    candidate = Candidate(options.weights, recipe, dataset, splits)
+    candidate = Candidate(options.weights, recipe, dataset, splits, options.data)
     validation = splits.positions("validation")
     figures: dict[str, Any] = {
         "measured": datetime.now(UTC).date().isoformat(),
@@ -182,7 +213,11 @@ def main() -> None:
         "validation": overall(candidate.validation, candidate.thresholds),
     }
     figures["validation"]["rejected_foreign"] = candidate.rejected_foreign(
-        options.data, dataset.views[validation], [dataset.records[each].image_id for each in validation], seed=0
+        options.data,
+        dataset.views[validation],
+        [dataset.records[each].image_id for each in validation],
+        "validation",
+        seed=0,
     )
     if options.report:
         figures |= measured(candidate, dataset, splits, options.data, options.elsewhere)
@@ -211,7 +246,11 @@ def main() -> None:
                     "chosen_on": "validation",
                 },
             },
-            "novelty": {"threshold": candidate.farthest, "accepted_share": ACCEPTED_SHARE, "chosen_on": "validation"},
+            "novelty": {
+                "threshold": candidate.farthest,
+                "accepted_share": round(candidate.accepted, 4),
+                "chosen_on": "validation",
+            },
             "preprocessing": PREPROCESSING,
             "metrics": figures,
             "dataset": {
@@ -227,6 +266,7 @@ def main() -> None:
         },
     )
     SHIPPED.write_text(_SHIPPED_TEXT.format(name=options.name, sha256=sha256), encoding="utf-8")
+    model_card.write(json.loads((folder / MANIFEST).read_text(encoding="utf-8")), sha256, CARD)
     headline = figures.get("frozen_test", figures["validation"])
     print(f"{folder}: balanced accuracy {headline['balanced_accuracy']}, malignant AUC {headline['malignant_auc']}")
 

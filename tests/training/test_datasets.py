@@ -103,3 +103,24 @@ def test_skin_is_taken_from_the_corner_that_the_lesion_leaves_free() -> None:
 
     assert skin.shape == (1, 224, 224, 3)
     assert skin.min() == 200
+
+
+def test_a_lesion_is_enlarged_as_much_as_the_skin_beside_it() -> None:
+    view = np.full((224, 224, 3), 200, dtype=np.uint8)
+    view[0:112, 0:112] = 40
+
+    enlarged = foreign.enlarged_lesions(view[None], [(0.0, 0.0, 0.5, 0.5)])
+
+    assert enlarged.shape == (1, 224, 224, 3)
+    assert enlarged.max() == 40
+
+
+def test_no_photograph_that_is_judged_by_was_learned_from() -> None:
+    splits = [foreign.photographs(np.random.default_rng(1), 0, split) for split in ("training", "validation", "test")]
+    contents = [{view.tobytes() for view in views} for views in splits]
+
+    assert sum(len(each) for each in contents) == 24
+    assert min(len(each) for each in contents) >= 7
+    assert not contents[0] & contents[1]
+    assert not contents[1] & contents[2]
+    assert not contents[0] & contents[2]

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
 from diagnosis.classifier.view import SIDE, make_view
+from training.datasets.splits import Split
 
 Views = NDArray[np.uint8]
 
@@ -30,14 +31,19 @@ _PHOTOGRAPHS: Final = {
 #: Skin crops are at least so wide, as a share of the frame: smaller ones are only blur.
 _LEAST_SKIN: Final = 0.25
 
+_SPLITS: Final[tuple[Split, ...]] = ("training", "validation", "test")
+
 _WORDS: Final = "letter date patient referral clinic summary of findings invoice total amount due please return signed"
 
 
-def photographs(rng: np.random.Generator, crops: int) -> Views:
-    """Each bundled photograph whole and in `crops` random crops, uint8 [n, 224, 224, 3]."""
+def photographs(rng: np.random.Generator, crops: int, split: Split) -> Views:
+    """The bundled photographs of one split, each whole and in `crops` random crops, uint8 [n, 224, 224, 3].
+
+    Every third belongs to each split, so that what is judged by a photograph never learned from it.
+    """
     views = []
     for package, names in _PHOTOGRAPHS.items():
-        for name in names:
+        for name in names[_SPLITS.index(split) :: len(_SPLITS)]:
             with files(package).joinpath(name).open("rb") as content, Image.open(content) as opened:
                 image = opened.convert("RGB")
             views.append(make_view(image))
@@ -104,16 +110,37 @@ def lesion_boxes(path: Path) -> dict[str, tuple[float, float, float, float]]:
         }
 
 
+def _largest_corner(left: float, top: float, right: float, bottom: float) -> tuple[tuple[int, int], float]:
+    """The corner (down, across) with the largest square that a lesion's box leaves free, and its side, 0..1."""
+    # A square touches the box neither across nor down if its side fits beside or above it.
+    sides = {
+        (0, 0): max(left, top), (0, 1): max(1 - right, top),
+        (1, 0): max(left, 1 - bottom), (1, 1): max(1 - right, 1 - bottom),
+    }  # fmt: skip
+    return max(sides.items(), key=lambda item: item[1])
+
+
+def enlarged_lesions(views: Views, boxes: list[tuple[float, float, float, float]]) -> Views:
+    """Squares around each lesion's middle, enlarged as much as the skin beside it would be: [n, 224, 224, 3].
+
+    No foreign pictures: what learns to tell `skin_beside` from lesions needs them, or it learns to tell enlargement.
+    """
+    found = []
+    for view, (left, top, right, bottom) in zip(views, boxes, strict=True):
+        side = int(min(max(_largest_corner(left, top, right, bottom)[1], _LEAST_SKIN), 0.9) * SIDE)
+        row, column = (
+            int(np.clip(centre * SIDE - side / 2, 0, SIDE - side))
+            for centre in ((top + bottom) / 2, (left + right) / 2)
+        )
+        found.append(make_view(Image.fromarray(view[row : row + side, column : column + side])))
+    return np.stack(found) if found else np.zeros((0, SIDE, SIDE, 3), dtype=np.uint8)
+
+
 def skin_beside(views: Views, boxes: list[tuple[float, float, float, float]]) -> Views:
     """The largest square of skin in a corner of each frame that the lesion's box leaves free, where one is left."""
     found = []
     for view, (left, top, right, bottom) in zip(views, boxes, strict=True):
-        # A square touches the box neither across nor down if its side fits beside or above it.
-        sides = {
-            (0, 0): max(left, top), (0, 1): max(1 - right, top),
-            (1, 0): max(left, 1 - bottom), (1, 1): max(1 - right, 1 - bottom),
-        }  # fmt: skip
-        (down, across), share = max(sides.items(), key=lambda item: item[1])
+        (down, across), share = _largest_corner(left, top, right, bottom)
         if share < _LEAST_SKIN:
             continue
         side = int(share * SIDE)

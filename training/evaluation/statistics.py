@@ -50,3 +50,14 @@ def clustered_interval(
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.quantile(values, [tail, 1.0 - tail])
     return Estimate(value, float(low), float(high))
+
+
+def share_interval(count: int, of: int) -> tuple[float, float]:
+    """Wilson's 95 % interval (1927) of `count` out of `of` independent ones: low and high, 0..1; (0, 1) of none."""
+    if not of:
+        return 0.0, 1.0
+    z = 1.959964
+    share = count / of
+    middle = share + z * z / (2 * of)
+    reach = z * float(np.sqrt(share * (1 - share) / of + z * z / (4 * of * of)))
+    return (middle - reach) / (1 + z * z / of), (middle + reach) / (1 + z * z / of)
