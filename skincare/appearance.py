@@ -40,7 +40,7 @@ def appearance(request: HttpRequest) -> dict[str, Appearance]:
             "direction": "rtl" if get_language_bidi() else "ltr",
             "theme": theme if theme in THEMES else "",
             "languages": [
-                {"code": code, "name": get_language_info(code)["name_local"].capitalize()}
+                {"code": code, "name": get_language_info(code.split("-")[0])["name_local"]}
                 for code, _ in settings.LANGUAGES
             ],
         }

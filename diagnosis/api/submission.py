@@ -112,7 +112,7 @@ def read_submission(request: Request) -> ReadSubmission:
     """
     if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
         raise Problem(411, "length_required", "say the length of the request in Content-Length")
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     if not isinstance(request.data, MultiValueDict):  # what DRF makes of an empty body
         raise Problem(400, "part_missing", "the request is empty; send the parts 'case' and 'images'", field=PART_CASE)
     parts: MultiValueDict[str, Any] = request.data
@@ -121,13 +121,21 @@ def read_submission(request: Request) -> ReadSubmission:
         raise Problem(400, "unknown_field", detail, field=unknown[0])
     if len(parts.getlist(PART_CASE)) > 1:
         raise Problem(400, "part_repeated", "there is more than one part 'case'", field=PART_CASE)
-    sent = read_part_case(parts.get(PART_CASE))
+    return understood(request, key, read_part_case(parts.get(PART_CASE)), _uploads(parts.getlist(PART_IMAGES)))
+
+
+def understood(request: Request, key: UUID, sent: dict[str, Any], uploads: list[bytes]) -> ReadSubmission:
+    """Check what a client says of a case, however it came here.
+
+    Raises:
+        Problem, ValidationError, Refusal: something is missing, unknown or not acceptable.
+    """
     form = CaseForm(data=sent)
     form.is_valid(raise_exception=True)
     fields: dict[str, Any] = form.validated_data
     if fields.get("id", key) != key:
         raise Problem(400, "invalid", f"id {fields['id']} differs from the Idempotency-Key {key}", field="id")
-    images = _images(parts.getlist(PART_IMAGES), [ImageKind(image["kind"]) for image in fields["images"]])
+    images = _images(uploads, [ImageKind(image["kind"]) for image in fields["images"]])
     new = NewCase(
         id=key,
         patient=_described(fields["patient"], DescribedPatient),
@@ -155,7 +163,12 @@ def read_submission(request: Request) -> ReadSubmission:
     )
 
 
-def _idempotency_key(request: Request) -> UUID:
+def idempotency_key(request: Request) -> UUID:
+    """The UUID that the client chose for the case.
+
+    Raises:
+        Problem: it is missing or not a UUID.
+    """
     text = request.headers.get("Idempotency-Key", "")
     if not text:
         detail = "the header Idempotency-Key is missing: a new UUID for each new case, the same when you send it again"
@@ -171,18 +184,23 @@ def _described(value: UUID | dict[str, Any], form: type[DescribedPatient] | type
     return value if isinstance(value, UUID) else form.described(value)
 
 
-def _images(files: list[Any], kinds: list[ImageKind]) -> list[NewImage]:
+def _uploads(files: list[Any]) -> list[bytes]:
     for position, file in enumerate(files, start=1):
         if not isinstance(file, UploadedFile):
             detail = f"photograph {position}: sent as text; send it as a file, as in -F images=@photo.jpg"
             raise Problem(400, "not_a_file", detail, field=f"{PART_IMAGES}[{position - 1}]")
-    if not 1 <= len(files) <= MOST_IMAGES:
-        detail = f"{len(files)} photographs were sent; a case needs 1 to {MOST_IMAGES}, each as a part 'images'"
+    # Not read yet where there are too many of them.
+    return [file.read() for file in files] if len(files) <= MOST_IMAGES else [b""] * len(files)
+
+
+def _images(uploads: list[bytes], kinds: list[ImageKind]) -> list[NewImage]:
+    if not 1 <= len(uploads) <= MOST_IMAGES:
+        detail = f"{len(uploads)} photographs were sent; a case needs 1 to {MOST_IMAGES}, each as a part 'images'"
         raise Refusal("number_of_photographs", detail, field=PART_IMAGES)
-    if len(files) != len(kinds):
-        detail = f"{len(files)} photographs were sent, the case describes {len(kinds)}; describe each, in their order"
+    if len(uploads) != len(kinds):
+        detail = f"{len(uploads)} photographs were sent, the case describes {len(kinds)}; describe each, in their order"
         raise Refusal("number_of_photographs", detail, field=PART_IMAGES)
-    return [NewImage(kind=kind, upload=file.read()) for kind, file in zip(kinds, files, strict=True)]
+    return [NewImage(kind=kind, upload=upload) for kind, upload in zip(kinds, uploads, strict=True)]
 
 
 EXAMPLE_CASE: Final = {

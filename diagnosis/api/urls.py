@@ -14,6 +14,7 @@ from diagnosis.api import (
     me,
     model_versions,
     patients,
+    sealed_cases,
     tokens,
 )
 
@@ -32,6 +33,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("lesions/", lesions.LesionsView.as_view(), name="lesions"),
     path("lesions/<uuid:pk>/", lesions.LesionView.as_view(), name="lesion"),
     path("cases/", cases.CasesView.as_view(), name="cases"),
+    path("sealed-cases/", sealed_cases.SealedCasesView.as_view(), name="sealed-cases"),
+    path("sealing-key/", sealed_cases.SealingKeyView.as_view(), name="sealing-key"),
     path("cases/<uuid:pk>/", cases.CaseView.as_view(), name="case"),
     path("cases/<uuid:pk>/retry/", cases.CaseRetryView.as_view(), name="case-retry"),
     path("images/<uuid:pk>/content/", images.ImageContentView.as_view(), name="image-content"),

@@ -12,8 +12,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, get_resolver, path
 
 from diagnosis.api import image_links
+from diagnosis.api.sealed_cases import Content, write_content
 from diagnosis.models import Case
 from skincare.accounts.models import Organisation, Role, TokenScope, User
+from skincare.envelopes import seal_envelope
 from tests import factories
 from tests.diagnosis.api.requests import PHOTOGRAPH, ApiClient, new_case, token_for
 from tests.diagnosis.api.test_patients import consent
@@ -49,6 +51,9 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "readyz"): (503,) * 7,  # no worker runs in this test
     ("GET", "api/schema/"): ALL_200,
     ("GET", "api/docs/"): ALL_200,
+    ("GET", "capture/"): (302, 200, 200, 403, 403, 403, 200),
+    ("GET", "capture/manifest.webmanifest"): ALL_200,
+    ("GET", "capture/service-worker.js"): ALL_200,
     ("GET", "privacy/"): A_PAGE_OF_ADMINISTRATORS,
     ("POST", "privacy/"): (302, 403, 403, 403, 303, 403, 403),
     ("GET", "privacy/patients/<uuid:pk>/"): A_PAGE_OF_ADMINISTRATORS,
@@ -89,6 +94,8 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", f"{API}lesions/<uuid:pk>/"): AN_OBJECT,
     ("GET", f"{API}cases/"): A_LIST,
     ("POST", f"{API}cases/"): (401, 201, 404, 403, 403, 403, 403),
+    ("POST", f"{API}sealed-cases/"): (401, 201, 404, 403, 403, 403, 403),
+    ("GET", f"{API}sealing-key/"): SIGNED_IN,
     ("GET", f"{API}cases/<uuid:pk>/"): AN_OBJECT,
     ("POST", f"{API}cases/<uuid:pk>/retry/"): (401, 409, 404, 403, 403, 403, 403),  # 409: it has an answer
     ("GET", f"{API}images/<uuid:pk>/content/"): AN_OBJECT,
@@ -102,7 +109,7 @@ WHO_SAW = {("GET", f"{API}patients/<uuid:pk>/accesses/"), ("GET", "privacy/patie
 #: Where that administrator sees which colleagues have no second factor.
 WHO_IS_HERE = {("GET", "account/organisations/<uuid:pk>/")}
 #: Answered to a browser's session.
-PAGES = ("privacy/", "account/")
+PAGES = ("privacy/", "account/", "capture/")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -205,6 +212,13 @@ def ask(method: str, route: str, world: World, person: str) -> Any:
             address,
             urlencode({"patient": world.case.patient.record_number}) if method == "POST" else "",
             content_type="application/x-www-form-urlencoded",
+        )
+    if (method, route) == ("POST", f"{API}sealed-cases/"):
+        key = uuid4()
+        content = Content(new_case(patient=str(world.case.patient_id)), [PHOTOGRAPH])
+        envelope = seal_envelope(write_content(content), case=key, author=(user or world.own).pk)
+        return client.generic(
+            "POST", address, envelope, "application/octet-stream", headers={"Idempotency-Key": str(key)}
         )
     if (method, route) == ("POST", f"{API}cases/"):
         form = {

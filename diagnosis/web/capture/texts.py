@@ -1,0 +1,220 @@
+"""What the app's modules say, by the keys that they ask with; `{name}` is replaced there.
+
+Whole sentences, so that other languages can order their words as they must; numbers stand apart, so that no language
+needs a plural.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from diagnosis.classifier.recommendation import Level
+
+
+@dataclass(frozen=True)
+class LevelText:
+    """A place on the scale of urgency, in two or three words."""
+
+    short: Promise
+
+
+LEVELS: Final[dict[str, LevelText]] = {
+    Level.CLINICAL_JUDGEMENT.value: LevelText(_("Your judgement")),
+    Level.HUMAN_REVIEW.value: LevelText(_("Doctor’s look")),
+    Level.REFER.value: LevelText(_("Refer")),
+    Level.REFER_URGENTLY.value: LevelText(_("Refer urgently")),
+}
+
+#: The seven diagnoses as a general practitioner names them.
+DIAGNOSES: Final[dict[str, Promise]] = {
+    "akiec": _("Actinic keratosis or Bowen’s disease"),
+    "bcc": _("Basal cell carcinoma"),
+    "bkl": _("Harmless keratosis (seborrhoeic, sun spot)"),
+    "df": _("Dermatofibroma (harmless fibrous lump)"),
+    "mel": _("Melanoma"),
+    "nv": _("Mole (naevus)"),
+    "vasc": _("Blood vessel lesion (such as an angioma)"),
+}
+
+TEXTS: Final[dict[str, Promise]] = {
+    # the server and the network
+    "no_network": _("The server cannot be reached. What you entered is kept."),
+    "server_problem": _("The server answered with an error ({status}). Try again in a moment."),
+    "delivered": _("A case has arrived at the server."),
+    "recent_offline": _(
+        "No network: the latest cases are shown when there is one. You can begin and finish new cases."
+    ),
+    # the lock
+    "locked": _("Locked"),
+    "locked_for": _("{name}, enter the PIN that you chose on this phone."),
+    "pin_six": _("The PIN needs six digits."),
+    "pin_differs": _("The two PINs are not the same."),
+    "pin_easy": _("This PIN is easy to guess. Choose one without a row of digits."),
+    "pin_wrong": _("That is not the PIN. Tries left before begun cases are deleted: {left}"),
+    "pin_gone": _(
+        "Too many wrong PINs: cases that were begun are deleted. What was submitted is safe. Choose a new PIN."
+    ),
+    # the menu
+    "signed_in_as": _("Signed in as {email}"),
+    "sign_out_unsent": _(
+        "Cases that have not been sent yet: {number}. Signing out deletes them from this phone, and nobody can bring "
+        "them back. Wait for the network, or send them first."
+    ),
+    # home
+    "hello": _("Hello, {name}"),
+    "no_patient_yet": _("No patient yet"),
+    "no_name": _("Without a name"),
+    "no_case_yet": _("No case yet. Photograph the first lesion: from consent to answer it takes about two minutes."),
+    "none_of_these": _("There is none at the moment."),
+    "cases latest": _("Latest cases"),
+    "cases waiting": _("Waiting for the network"),
+    "cases new": _("New answers"),
+    "state waiting": _("Waiting"),
+    "short clinical_judgement": _("Your judgement"),
+    "short human_review": _("Doctor’s look"),
+    "short refer": _("Refer"),
+    "short refer_urgently": _("Refer urgently"),
+    # unsent
+    "unsent_count": _("Unsent: {number}"),
+    "unsent_since": _("Finished {time}"),
+    "unsent_waiting": _("Waits for the network."),
+    "unsent_tried": _("Waits for the network. Tried: {attempts}"),
+    "unsent_signed_out": _("You are signed out. Sign in, and it is sent."),
+    "unsent_others": _("Made by somebody else on this phone. It is sent when they sign in here."),
+    "unsent_refused": _("The server did not take it: {reason}"),
+    "mend": _("Mend it"),
+    "cannot_mend": _(
+        "It cannot be opened here any more, because the PIN was changed. Enter the case again. ({reason})"
+    ),
+    # steps
+    "step patient": _("Patient"),
+    "step consent": _("Consent"),
+    "step site": _("Body site"),
+    "step photographs": _("Photographs"),
+    "step history": _("History"),
+    "step impression": _("Your impression"),
+    "step review": _("Review"),
+    "choose": _("Choose"),
+    "is_chosen": _("Chosen"),
+    "open": _("Open"),
+    "change": _("Change"),
+    "change_step": _("Change: {step}"),
+    # patient
+    "record_number_missing": _("Enter the record number."),
+    "patient_new": _(
+        "Nobody has this record number yet. A few words make the answer better; all of them can be left out."
+    ),
+    "patient_offline": _(
+        "No network, so the patient cannot be looked up. If the number is known to the server, you can say so later."
+    ),
+    "nobody_found": _("Your clinic has no patient with this record number."),
+    "born_in_future": _("The birth date lies in the future."),
+    "born": _("born {date}"),
+    "sex female": _("female"),
+    "sex male": _("male"),
+    # consent
+    "in_force": _("Agreed before, and still in force: {scopes}"),
+    "scope analysis": _("Analysis"),
+    "scope teledermatology": _("Teledermatology"),
+    "scope research": _("Research"),
+    "will_be_read": _("The network will read the photographs."),
+    "not_read_without": _("Without consent to analysis the case is stored, and the network does not read it."),
+    "not_referred_without": _("Without consent to teledermatology it cannot be referred from here."),
+    "agreed_to_nothing": _("Agreed to nothing"),
+    "method_missing": _("Say how the patient agreed: a consent without evidence does not count."),
+    "signature_missing": _("The signature is missing."),
+    "witness_missing": _("The name of the witness is missing."),
+    # body site
+    "site anterior torso": _("Chest or abdomen"),
+    "site posterior torso": _("Back"),
+    "site lateral torso": _("Flank"),
+    "site head/neck": _("Head or neck"),
+    "site upper extremity": _("Arm or hand"),
+    "site lower extremity": _("Leg or foot"),
+    "site palms/soles": _("Palm or sole"),
+    "site oral/genital": _("Mouth or genital area"),
+    "site_missing": _("Choose the place: without it the lesion cannot be found again."),
+    "chosen": _("Chosen: {site}"),
+    "chosen_again": _("Chosen, seen before: {site}"),
+    "nothing_chosen": _("Nothing chosen yet"),
+    "seen_before": _("seen before"),
+    # photographs
+    "kind dermoscopic": _("Through a dermatoscope"),
+    "kind close_up": _("Close-up"),
+    "kind overview": _("Overview"),
+    "why dermoscopic": _("With an attachment on the lens. The only kind that the network was trained on."),
+    "why close_up": _(
+        "The lesion fills a third of the picture, with a ruler beside it. May raise concern, never lower it."
+    ),
+    "why overview": _("With a landmark, such as the elbow, so that the place is found again. Not read by the network."),
+    "hint dermoscopic": _("Put the attachment on the skin, the lesion in the middle. Hold still."),
+    "hint close_up": _("Lesion in the circle, ruler along the line. Hold still and tap."),
+    "hint overview": _("Show the whole region with a landmark, the lesion near the middle."),
+    "camera_denied": _(
+        "The camera is not allowed here. Use “From the phone”, or allow the camera in the browser’s settings."
+    ),
+    "camera_missing": _("There is no camera that this page can use. Use “From the phone”."),
+    "too_many": _("A case has at most {most} photographs."),
+    "phone_full": _(
+        "The phone’s storage is full, so nothing was changed. Send waiting cases or free some space, and try again."
+    ),
+    "good": _("Good: sharp and well lit"),
+    "usable": _("Usable"),
+    "not_good": _("Not good enough for the network"),
+    "kept": _("Kept, with your remark"),
+    "why_keep": _("Why it cannot be better (goes with the case)"),
+    "kept_although": _("Photograph {number} was kept although it was marked as poor: {remark}"),
+    "photograph_missing": _("A case needs at least one photograph."),
+    "photograph_to_decide": _("One photograph is not good enough: take it again, remove it, or keep it and say why."),
+    "unusable not_an_image": _("This file is not a photograph that can be opened. Take a new one."),
+    "unusable too_small": _("This picture is too small: at least 224 by 224 pixels are needed. Take a new one."),
+    "quality blurred": _("It is blurred: hold still, let the camera focus."),
+    "quality slightly_blurred": _("It is a little blurred."),
+    "quality too_dark": _("It is too dark: use more light."),
+    "quality dark": _("It is rather dark."),
+    "quality too_bright": _("It is overexposed: use less light, or no flash."),
+    "quality bright": _("It is rather bright."),
+    "quality glare": _("Light is reflected: tilt the phone, or use contact fluid."),
+    "quality low_contrast": _("Hardly anything stands out: move closer."),
+    "quality slightly_low_contrast": _("It has little contrast."),
+    "quality no_colour": _("It has no colour."),
+    "quality elongated": _("It is a long strip: use the whole frame."),
+    "quality small": _("It is small: a dermatologist sees more in a larger one."),
+    # history and impression
+    "score": _("Checklist score: {score} of 10"),
+    "score_urgent": _("3 or more: refer urgently, on the suspected skin cancer pathway, whatever the network says."),
+    "score_sign": _("Bleeding or growing: refer, whatever the network says."),
+    "score_low": _("Below 3: the checklist alone asks for no referral."),
+    "questions_open": _("Questions without an answer: {number}"),
+    "suspicion_missing": _("Say what you think before the network does."),
+    "suspicion malignant": _("Probably malignant"),
+    "suspicion unsure": _("Not sure"),
+    "suspicion benign": _("Probably benign"),
+    # review
+    "lacks": _("Missing"),
+    "review_lacks": _("Still missing: {steps}"),
+    "discard_sure": _("Delete this case from the phone? It has not been sent."),
+    # answer
+    "level human_review": _("A doctor with training in skin lesions should look at this."),
+    "from network": _("Decided by the network."),
+    "from clinical": _("Decided by the clinical rule, which the network cannot lower."),
+    "from both": _("Clinical rule and network agree."),
+    "reason no_consent": _("The patient has not agreed to the analysis."),
+    "reason consent_withdrawn": _("The patient withdrew the consent before the network had answered."),
+    "reason overview_only": _("Only an overview was sent. Add a close-up or a dermoscopic photograph, or refer."),
+    "reason poor_image": _("The photographs are not good enough to be read. Take them again, or refer."),
+    "reason unlike_training_data": _("The photographs are unlike anything that the network was trained on."),
+    "less_than_1": _("less than 1%"),
+    "more_than_99": _("more than 99%"),
+    "risk": _("Risk of a malignant or pre-malignant lesion: {risk}"),
+    "risk_short": _("Risk: {risk}"),
+    "malignant": _("malignant"),
+    "own_impression": _("Your own impression before: {suspicion}; {impression}"),
+    "no_opinion": _("no opinion on the diagnosis"),
+    "version": _("Answered by the network’s version {name}."),
+    "no_version": _("No version of the network answered."),
+    "ask_again": _("Ask the network again"),
+    "visits": _("Visits: {number}"),
+}

@@ -1,0 +1,43 @@
+/* The live camera with a guide over it. Where there is none, or it is denied, the phone's own camera app takes over. */
+import { $, t } from "./page.js";
+
+const GUIDES = {
+  overview: '<rect x="15" y="12" width="70" height="76" rx="6"/><circle cx="50" cy="50" r="5"/>',
+  close_up: '<circle cx="50" cy="46" r="24"/><path d="M20 82h60M20 82v-6M32 82v-4M44 82v-4M56 82v-4M68 82v-4M80 82v-6"/>',
+  dermoscopic: '<circle cx="50" cy="50" r="38"/><path d="M50 44v12M44 50h12"/>',
+};
+
+/** Let a person take a photograph: a Blob, or null where they closed it. Throws where no camera can be had. */
+export async function takePhotograph(kind) {
+  if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("no camera", "NotFoundError");
+  const stream = await navigator.mediaDevices.getUserMedia({
+    audio: false, video: { facingMode: { ideal: "environment" }, width: { ideal: 2560 }, height: { ideal: 1920 } },
+  });
+  const dialog = $("#camera");
+  const video = $("#camera-video");
+  $("#camera-title").textContent = t(`kind ${kind}`);
+  $("#camera-hint").textContent = t(`hint ${kind}`);
+  $("#guide").innerHTML = GUIDES[kind];
+  video.srcObject = stream;
+  dialog.showModal();
+  try {
+    await video.play();
+    return await new Promise((resolve) => {
+      $("#shutter").onclick = () => resolve(frame(video));
+      $("[data-close]", dialog).onclick = () => resolve(null);
+      dialog.oncancel = () => resolve(null);
+    });
+  } finally {
+    stream.getTracks().forEach((track) => track.stop());
+    video.srcObject = null;
+    dialog.close();
+  }
+}
+
+function frame(video) {
+  const canvas = document.createElement("canvas");
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+}

@@ -1,0 +1,63 @@
+/* The PIN: chosen once on a phone, asked for at each launch and after some minutes without a touch. */
+import { $, t } from "./page.js";
+import * as draft from "./draft.js";
+import * as vault from "./vault.js";
+import { me } from "./who.js";
+
+const IDLE_MS = 5 * 60_000;
+let idle = null;
+let onLock = () => {};
+
+export function watch(lockNow) {
+  onLock = lockNow;
+  for (const event of ["pointerdown", "keydown", "visibilitychange"]) document.addEventListener(event, touch, { passive: true });
+  touch();
+}
+
+function touch() {
+  clearTimeout(idle);
+  idle = setTimeout(() => { if (vault.isOpen()) onLock(); }, IDLE_MS);
+}
+
+export async function lock() {
+  await draft.save();
+  draft.close();
+  vault.lock();
+}
+
+/** Resolves once a PIN was chosen. */
+export function choosePin() {
+  $("#set-pin-user").value = me?.email || "";
+  return new Promise((resolve) => {
+    $("#set-pin").onsubmit = async (event) => {
+      event.preventDefault();
+      const [pin, again] = [$("#new-pin").value, $("#new-pin-again").value];
+      const problem = !/^\d{6}$/.test(pin) ? t("pin_six") : pin !== again ? t("pin_differs")
+        : /^(\d)\1*$|012345|123456|234567|345678|456789|987654|654321/.test(pin) ? t("pin_easy") : "";
+      $("#set-pin-error").textContent = problem;
+      $("#new-pin").setAttribute("aria-invalid", String(Boolean(problem)));
+      if (problem) { $("#new-pin").focus(); return; }
+      await vault.create(pin, me?.user || "");
+      $("#set-pin").reset();
+      resolve();
+    };
+  });
+}
+
+/** Resolves with "open", or "gone" after too many wrong ones. */
+export function askPin() {
+  $("#unlock-user").value = me?.email || "";
+  $("#lock-text").textContent = me?.name ? t("locked_for", { name: me.name }) : "";
+  $("#unlock-error").textContent = "";
+  return new Promise((resolve) => {
+    $("#unlock").onsubmit = async (event) => {
+      event.preventDefault();
+      const field = $("#pin");
+      const outcome = await vault.unlock(field.value);
+      field.value = "";
+      if (outcome.state !== "wrong") { resolve(outcome.state); return; }
+      $("#unlock-error").textContent = t("pin_wrong", { left: outcome.left });
+      field.focus();
+    };
+  });
+}

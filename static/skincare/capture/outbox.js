@@ -1,0 +1,80 @@
+/* Finished cases on their way to the server: in order, each exactly once, again with back-off until they arrive. */
+import { deliver, NoNetwork, Problem, SignedOut } from "./server.js";
+import * as store from "./store.js";
+
+const FIRST_PAUSE_MS = 2_000;
+const LONGEST_PAUSE_MS = 5 * 60_000;
+const listeners = new Set();
+let running = null;
+let timer = null;
+/** Whose session this is, as far as known. */
+let user = null;
+
+export const onChange = (listener) => listeners.add(listener);
+async function changed(detail = {}) {
+  const rows = await waiting();
+  listeners.forEach((listener) => listener(rows, detail));
+}
+
+export const waiting = async () => (await store.readAll("outbox")).sort((one, other) => one.order - other.order);
+export function belongsTo(id) { user = id; }
+
+/** Put an envelope behind those that wait. With the same id it takes the earlier one's place. */
+export async function add(id, author, envelope) {
+  const rows = await waiting();
+  const order = rows.find((row) => row.id === id)?.order ?? (rows.at(-1)?.order ?? 0) + 1;
+  await store.write("outbox", { id, author, envelope, order, since: Date.now(), state: "waiting", attempts: 0 });
+  await changed();
+}
+
+/** Take an envelope back, to mend the case that it holds. */
+export async function withdraw(id) {
+  await store.remove("outbox", id);
+  await changed();
+}
+
+/** Send what waits. Called at launch, when the app is seen again, when there is a network, and after each new case. */
+export function flush({ now = false } = {}) {
+  clearTimeout(timer);
+  running ||= (navigator.locks?.request("skincare-outbox", { ifAvailable: true }, (lock) => lock && work(now)) ?? work(now))
+    .finally(() => { running = null; });
+  return running;
+}
+
+async function work(now) {
+  for (const row of await waiting()) {
+    if (row.state === "refused" || (user && row.author !== user)) continue;
+    if (!now && row.retryAt > Date.now()) { later(row.retryAt - Date.now()); return; }
+    const outcome = await sendOne(row);
+    if (outcome === "stop") return;
+  }
+}
+
+function later(pause) {
+  clearTimeout(timer);
+  timer = setTimeout(() => flush(), pause);
+}
+
+async function sendOne(row) {
+  try {
+    const receipt = await deliver(row.envelope, row.id, (progress) => changed({ id: row.id, progress }));
+    await store.forget(row.id);
+    await changed({ delivered: row.id, receipt });
+    return "next";
+  } catch (error) {
+    const attempts = row.attempts + 1;
+    if (error instanceof Problem && !error.passing) {
+      await store.write("outbox", { ...row, state: "refused", attempts, code: error.code, reason: error.message });
+      await changed({ refused: row.id });
+      return "next";
+    }
+    const known = error instanceof SignedOut || error instanceof NoNetwork || error instanceof Problem;
+    if (!known) throw error;
+    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts - 1, 10));
+    const state = error instanceof SignedOut ? "signed_out" : "waiting";
+    await store.write("outbox", { ...row, state, attempts, retryAt: Date.now() + pause });
+    await changed({ state });
+    if (!(error instanceof SignedOut)) later(pause);
+    return "stop";
+  }
+}

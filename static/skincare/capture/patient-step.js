@@ -1,0 +1,98 @@
+/* Step 1: find the patient by record number, or describe a new one. */
+import * as drafts from "./draft.js";
+import { $, t } from "./page.js";
+import { bornOf, nameOf, row } from "./rows.js";
+import { get, NoNetwork, send } from "./server.js";
+
+let next = () => {};
+
+export function show(onNext) {
+  next = onNext;
+  const { patient } = drafts.draft;
+  $("#find-patient").reset();
+  $("#patient-error").textContent = "";
+  $("#patients-found").replaceChildren();
+  $("#new-patient").hidden = !patient || patient.known;
+  $("#patient-chosen").hidden = !patient;
+  if (!patient) return;
+  $("#patient-chosen-name").textContent = nameOf(patient);
+  $("#patient-chosen-more").textContent = bornOf(patient);
+  $("#record-number").value = patient.record_number;
+  if (!patient.known) fill(patient);
+}
+
+function fill(patient) {
+  $("#patient-name").value = patient.name || "";
+  $("#birth-date").value = patient.birth_date || "";
+  $("#sex").value = patient.sex || "";
+  $("#skin-type").value = patient.fitzpatrick_skin_type || "";
+}
+
+$("#find-patient").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const number = $("#record-number").value.trim();
+  const error = $("#patient-error");
+  error.textContent = number ? "" : t("record_number_missing");
+  $("#record-number").setAttribute("aria-invalid", String(!number));
+  if (!number) { $("#record-number").focus(); return; }
+  $("#patients-found").replaceChildren();
+  try {
+    const found = await send("patients/look-up/", { record_number: number });
+    if (found.length) { $("#new-patient").hidden = true; offer(found); return; }
+    describe(number, t("patient_new"));
+  } catch (problem) {
+    if (problem instanceof NoNetwork) describe(number, t("patient_offline"));
+    else { error.textContent = problem.message; throw problem; }
+  }
+});
+
+function offer(found) {
+  $("#patients-found").replaceChildren(...found.map((patient) => {
+    const item = row({ href: "#", mark: "person", title: nameOf(patient), more: bornOf(patient), chip: t("choose") });
+    $("a", item).addEventListener("click", (event) => { event.preventDefault(); choose(patient); });
+    return item;
+  }));
+  $("#patients-found a").focus();
+}
+
+/** Take a patient whom the server knows. */
+export async function choose(patient) {
+  drafts.draft.patient = { ...patient, known: true };
+  drafts.draft.lesion = null;
+  drafts.draft.consent.in_force = [];
+  try {
+    const consents = await get(`patients/${patient.id}/consents/`);
+    drafts.draft.consent.in_force = consents.in_force.filter((scope) => scope.allowed).map((scope) => scope.scope);
+  } catch (problem) {
+    if (!(problem instanceof NoNetwork)) throw problem;
+  }
+  drafts.changed();
+  next();
+}
+
+function describe(number, why) {
+  $("#new-patient").hidden = false;
+  $("#new-patient-why").textContent = why;
+  const { patient } = drafts.draft;
+  if (patient && !patient.known) fill({ ...patient, record_number: number });
+  $("#patient-name").focus();
+}
+
+$("#new-patient").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const { patient } = drafts.draft;
+  const birthDate = $("#birth-date").value;
+  if (birthDate && birthDate > new Date().toISOString().slice(0, 10)) {
+    $("#patient-error").textContent = t("born_in_future");
+    $("#birth-date").focus();
+    return;
+  }
+  drafts.draft.patient = {
+    id: patient && !patient.known ? patient.id : crypto.randomUUID(), known: false, record_number: $("#record-number").value.trim(),
+    name: $("#patient-name").value.trim(), birth_date: birthDate, sex: $("#sex").value, fitzpatrick_skin_type: $("#skin-type").value,
+  };
+  drafts.draft.consent.in_force = [];
+  if (drafts.draft.lesion?.known) drafts.draft.lesion = null;
+  drafts.changed();
+  next();
+});

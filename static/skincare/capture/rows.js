@@ -1,0 +1,33 @@
+/* Rows of lists: a case, a draft, a patient, a lesion. */
+import { day, icon, $, siteName, stamp, t, when } from "./page.js";
+
+const MARKS = { refer_urgently: ["urgent", "urgent"], refer: ["refer", "refer"], human_review: ["review", "eye"], clinical_judgement: ["settled", "judge"] };
+export const markOf = (level) => MARKS[level] || ["", "clock"];
+
+export function row({ href, mark, title, more, chip, chipKind }) {
+  const item = stamp("t-case");
+  $("a", item).href = href;
+  icon($(".case-mark svg", item), mark);
+  $("b", item).textContent = title;
+  $(".muted", item).textContent = more;
+  const shown = $(".chip", item);
+  shown.textContent = chip || "";
+  shown.hidden = !chip;
+  if (chipKind) { shown.classList.add(chipKind); $(".case-mark", item).classList.add(chipKind); }
+  return item;
+}
+
+/** A case of the server's list; `patient` where it is known. */
+export function caseRow(found, patient) {
+  const waiting = found.state === "waiting";
+  const [kind, mark] = waiting ? ["", "clock"] : markOf(found.recommendation);
+  return row({
+    href: `#/answer/${found.id}`, mark, title: patient ? nameOf(patient) : siteName(found.anatom_site_general),
+    more: `${patient ? `${siteName(found.anatom_site_general)} · ` : ""}${when(found.seen_at)}`,
+    chip: waiting ? t("state waiting") : t(`short ${found.recommendation || "human_review"}`), chipKind: kind,
+  });
+}
+
+export const nameOf = (patient) => patient.name || patient.record_number || t("no_name");
+export const bornOf = (patient) => [patient.name && patient.record_number, patient.birth_date && t("born", { date: day(patient.birth_date) }),
+  patient.sex && t(`sex ${patient.sex}`)].filter(Boolean).join(" · ");

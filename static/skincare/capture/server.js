@@ -1,0 +1,103 @@
+/* Asking the REST API within the browser's session. */
+import { cookie, t } from "./page.js";
+
+/** The server answered with a problem document. */
+export class Problem extends Error {
+  constructor(status, document) {
+    super(document.detail || t("server_problem", { status }));
+    this.status = status;
+    this.code = document.code || "";
+    this.errors = document.errors || [];
+  }
+
+  /** Whether sending the same again later can help. */
+  get passing() {
+    return this.status >= 500 || this.status === 429 || this.status === 408 || this.code === "body_incomplete";
+  }
+}
+
+/** Nobody is signed in any more. */
+export class SignedOut extends Error {}
+
+/** The server was not reached. */
+export class NoNetwork extends Error {
+  constructor() { super(t("no_network")); }
+}
+
+const API = "/api/v1/";
+
+async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path.startsWith("/") || path.startsWith("http") ? path : API + path, {
+      credentials: "same-origin", cache: "no-store", ...options,
+      headers: { Accept: "application/json", ...options.headers },
+    });
+  } catch {
+    throw new NoNetwork();
+  }
+  if (response.status === 401) throw new SignedOut();
+  if (response.status === 304 || response.ok) return response;
+  const document = await response.json().catch(() => ({}));
+  // DRF answers 403 where a session has ended but its cookie is still sent with a change.
+  if (response.status === 403 && ["not_authenticated", "permission_denied"].includes(document.code)
+      && /CSRF|credentials/i.test(document.detail || "")) throw new SignedOut();
+  throw new Problem(response.status, document);
+}
+
+export const get = async (path) => (await ask(path)).json();
+export const send = async (path, body) => (await ask(path, {
+  method: "POST", body: JSON.stringify(body),
+  headers: { "Content-Type": "application/json", "X-CSRFToken": cookie("csrftoken") },
+})).json();
+export const picture = async (path) => (await ask(path, { headers: { Accept: "image/*" } })).blob();
+
+/** Ask with an ETag: the document and its new ETag, or null where nothing changed. */
+export async function getChanged(path, etag) {
+  const response = await ask(path, { headers: etag ? { "If-None-Match": etag } : {} });
+  if (response.status === 304) return null;
+  return { document: await response.json(), etag: response.headers.get("ETag") };
+}
+
+/** All rows of a list, page by page, but not more than `most`. */
+export async function list(path, most = 100) {
+  const rows = [];
+  for (let next = path; next && rows.length < most;) {
+    const page = await get(next);
+    rows.push(...page.results);
+    next = page.next;
+  }
+  return rows;
+}
+
+/** Send an envelope with progress; resolves with the receipt. */
+export function deliver(envelope, id, onProgress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `${API}sealed-cases/`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.setRequestHeader("Idempotency-Key", id);
+    request.setRequestHeader("X-CSRFToken", cookie("csrftoken"));
+    request.timeout = 120_000;
+    request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
+    request.onerror = request.ontimeout = request.onabort = () => reject(new NoNetwork());
+    request.onload = () => {
+      let document = {};
+      try { document = JSON.parse(request.responseText); } catch { /* not from our server */ }
+      if (request.status === 201) resolve(document);
+      else if (request.status === 401 || (request.status === 403 && /CSRF|credentials/i.test(document.detail || ""))) reject(new SignedOut());
+      else reject(new Problem(request.status, document));
+    };
+    request.send(envelope);
+  });
+}
+
+/** Post a form of the site, outside the API. */
+export async function post(path, fields) {
+  try {
+    return await fetch(path, { method: "POST", credentials: "same-origin", redirect: "manual",
+      headers: { "X-CSRFToken": cookie("csrftoken") }, body: new URLSearchParams(fields) });
+  } catch {
+    throw new NoNetwork();
+  }
+}

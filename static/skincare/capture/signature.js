@@ -1,0 +1,64 @@
+/* A signature drawn with a finger, kept as the lines of an SVG: small, and as sharp as it was drawn. */
+export class Signature {
+  constructor(canvas, onChange) {
+    this.canvas = canvas;
+    this.lines = [];
+    const context = canvas.getContext("2d");
+    const at = (event) => {
+      const box = canvas.getBoundingClientRect();
+      return [Math.round((event.clientX - box.left) * canvas.width / box.width), Math.round((event.clientY - box.top) * canvas.height / box.height)];
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      this.line = [at(event)];
+      this.lines.push(this.line);
+      event.preventDefault();
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!this.line) return;
+      const [from, to] = [this.line.at(-1), at(event)];
+      this.line.push(to);
+      context.lineWidth = 4;
+      context.lineCap = "round";
+      context.strokeStyle = getComputedStyle(canvas).color;
+      context.beginPath();
+      context.moveTo(...from);
+      context.lineTo(...to);
+      context.stroke();
+    });
+    const end = () => {
+      if (!this.line) return;
+      this.line = null;
+      onChange();
+    };
+    canvas.addEventListener("pointerup", end);
+    canvas.addEventListener("pointercancel", end);
+  }
+
+  clear() {
+    this.lines = [];
+    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  /** The lines again, from what `svg` gave. */
+  restore(svg) {
+    this.clear();
+    this.lines = [...svg.matchAll(/M([^"M]+)/g)].map((match) => match[1].split("L").map((point) => point.split(" ").map(Number)));
+    const context = this.canvas.getContext("2d");
+    context.lineWidth = 4;
+    context.strokeStyle = getComputedStyle(this.canvas).color;
+    for (const line of this.lines) {
+      context.beginPath();
+      line.forEach((point, index) => (index ? context.lineTo(...point) : context.moveTo(...point)));
+      context.stroke();
+    }
+  }
+
+  /** Empty where nothing, or hardly a dot, was drawn. */
+  svg() {
+    const points = this.lines.reduce((sum, line) => sum + line.length, 0);
+    if (points < 5) return "";
+    const path = this.lines.map((line) => `M${line.map((point) => point.join(" ")).join("L")}`).join("");
+    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${this.canvas.width} ${this.canvas.height}"><path fill="none" stroke="#000" stroke-width="4" d="${path}"/></svg>`;
+  }
+}

@@ -1,0 +1,198 @@
+"""The whole way of a case on a phone, against a real server and workers, with real photographs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageFilter
+from playwright.sync_api import expect
+
+from tests.diagnosis.web.capture.phone import Phone
+from tests.factories import HAM10000, PHOTOGRAPH
+
+pytestmark = pytest.mark.browser
+
+
+def cases(phone: Phone) -> int:
+    return int(phone.platform.ask("SELECT count(*) FROM diagnosis_case"))
+
+
+def test_from_consent_to_answer(phone: Phone) -> None:
+    before = cases(phone)
+    number = phone.to_review(PHOTOGRAPH, "analysis", "teledermatology", "research")
+    phone.submit()
+
+    page = phone.page
+    expect(page.locator("#verdict-words")).to_have_text("Refer urgently, on the suspected skin cancer pathway.")
+    expect(page.locator("#scale [aria-current]")).to_have_text("Refer urgently")
+    expect(page.locator(".bar-row")).to_have_count(7)
+    expect(page.locator("#own-impression")).to_contain_text("Not sure")
+    page.locator("#map-strength").fill("60")
+    expect(page.locator("#map")).to_be_visible()
+    assert page.evaluate("document.querySelector('#photograph').naturalWidth") == 600
+    assert cases(phone) == before + 1
+    consents = "SELECT count(*) FROM diagnosis_consentevent WHERE method = 'signature' AND patient_id = "
+    latest = "(SELECT patient_id FROM diagnosis_case ORDER BY submitted_at DESC LIMIT 1)"
+    assert phone.platform.ask(consents + latest) == 3
+    # Nothing of the patient is left on the phone.
+    memory = phone.memory()
+    for secret in (number, "Maria", "Lindqvist", "1961-04-17"):
+        assert secret not in memory
+    assert "[drafts]" not in memory
+    assert "[photographs]" not in memory
+    assert "[outbox]" not in memory
+
+    page.locator("#to-lesion").click()
+    expect(page.locator(".visit")).to_have_count(1)
+    page.locator("#lesion-new").click()
+    expect(page.locator("#consent-known-text")).to_contain_text("Analysis, Teledermatology, Research")
+    phone.next("consent")
+    expect(page.locator("#body-chosen")).to_have_text("Chosen, seen before: Abdomen")
+
+
+def test_a_half_filled_case_survives_the_browser_and_going_back(phone: Phone) -> None:
+    phone.new_case()
+    number = phone.new_patient()
+    phone.consent("analysis")
+    phone.site("chest")
+    phone.photograph(PHOTOGRAPH)
+    phone.next("photographs")
+    phone.page.locator("[name=q-oozing][value=yes]").check()
+    phone.page.wait_for_timeout(600)
+    assert number not in phone.memory()
+    assert "Lindqvist" not in phone.memory()
+
+    phone.close()
+    phone.start()
+    phone.page.goto(f"{phone.base}/capture/")
+    phone.unlock()
+    phone.page.locator("#drafts .case").click()
+
+    expect(phone.page.locator("[name=q-oozing][value=yes]")).to_be_checked()
+    for screen, proof in (
+        ("photographs", ".shot img"),
+        ("site", '[data-region=chest][aria-pressed="true"]'),
+        ("consent", "[data-scope=analysis]:checked"),
+        ("patient", "#patient-chosen-name"),
+    ):
+        phone.page.locator("#back").click()
+        expect(phone.page.locator(f"[data-screen={screen}] {proof}")).to_be_visible()
+
+
+def test_a_second_tap_is_the_same_case(phone: Phone) -> None:
+    before = cases(phone)
+    phone.to_review(PHOTOGRAPH)
+    phone.page.evaluate("for (let i = 0; i < 5; i += 1) document.querySelector('#submit-case').click()")
+    expect(phone.page.locator("#verdict-words")).to_be_visible()
+    assert cases(phone) == before + 1
+
+
+def test_without_consent_to_analysis_it_is_stored_and_not_read(phone: Phone) -> None:
+    phone.to_review(PHOTOGRAPH, "teledermatology")
+    expect(phone.page.locator("#review-effect")).to_contain_text("the network does not read it")
+    phone.submit()
+    expect(phone.page.locator("#no-result-why")).to_have_text("The patient has not agreed to the analysis.")
+    expect(phone.page.locator("#probabilities-part")).to_be_hidden()
+
+
+def test_the_checklist_acts_at_once(phone: Phone) -> None:
+    phone.new_case()
+    phone.new_patient()
+    phone.consent()
+    phone.site()
+    phone.photograph(PHOTOGRAPH)
+    phone.next("photographs")
+    page = phone.page
+    page.locator("[name=q-irregular_shape][value=yes]").check()
+    expect(page.locator("#score-number")).to_have_text("Checklist score: 2 of 10")
+    page.locator("[name=q-inflammation][value=yes]").check()
+    expect(page.locator("#score-number")).to_have_text("Checklist score: 3 of 10")
+    expect(page.locator("#score")).to_contain_text("refer urgently")
+    phone.next("history")
+    expect(page.locator("#history-error")).to_have_text("Questions without an answer: 7")
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> dict[str, Path]:
+    """Wrong ones, made from a right one."""
+    made = {name: tmp_path / f"{name}.jpg" for name in ("blurred", "dark", "small", "text")}
+    with Image.open(PHOTOGRAPH) as right:
+        right.filter(ImageFilter.GaussianBlur(9)).save(made["blurred"])
+        right.point(lambda value: value // 6).save(made["dark"])
+        right.resize((180, 135)).save(made["small"])
+    made["text"].write_text("no photograph")
+    return made
+
+
+def test_a_wrong_photograph_is_told_with_its_reason_and_can_be_kept_with_a_remark(
+    phone: Phone, photographs: dict[str, Path]
+) -> None:
+    phone.new_case()
+    phone.new_patient()
+    phone.consent("analysis")
+    phone.site()
+    page = phone.page
+    choose = page.locator("[data-kind=dermoscopic] [type=file]")
+    error = page.locator("#photographs-error")
+    choose.set_input_files(photographs["text"])
+    expect(error).to_contain_text("not a photograph")
+    choose.set_input_files(photographs["small"])
+    expect(error).to_contain_text("at least 224 by 224")
+    phone.photograph(photographs["dark"])
+    expect(page.locator(".reasons")).to_contain_text("too dark")
+    page.locator("[data-remove]").click()
+    phone.photograph(photographs["blurred"])
+    expect(page.locator(".reasons")).to_contain_text("blurred")
+    phone.next("photographs")
+    expect(error).to_contain_text("take it again, remove it, or keep it")
+    page.locator("[data-keep]").click()
+    page.locator(".remark input").fill("a child that will not sit still")
+    phone.next("photographs")
+    phone.history()
+    phone.impression()
+    phone.submit()
+    expect(page.locator("#no-result-why")).to_contain_text("not good enough to be read")
+    expect(page.locator("#verdict-words")).to_contain_text("A doctor with training in skin lesions")
+
+
+def test_the_live_camera_takes_a_photograph(phone: Phone) -> None:
+    phone.new_case()
+    phone.new_patient()
+    phone.consent("analysis")
+    phone.site()
+    page = phone.page
+    page.locator("[data-kind=close_up] [data-live]").click()
+    expect(page.locator("#camera-hint")).to_contain_text("ruler along the line")
+    page.wait_for_function("document.querySelector('#camera-video').videoWidth > 0")
+    page.locator("#shutter").click()
+    expect(page.locator("[data-kind=close_up] .shot")).to_have_count(1)
+    assert page.evaluate("document.querySelector('.shot img').naturalWidth") >= 640
+
+
+def test_where_the_camera_is_denied_the_phones_own_takes_over(new_phone: Callable[..., Phone]) -> None:
+    phone = new_phone(camera=False)
+    phone.begin()
+    phone.new_case()
+    phone.new_patient()
+    phone.consent("analysis")
+    phone.site()
+    page = phone.page
+    page.locator("[data-kind=dermoscopic] [data-live]").click()
+    expect(page.locator("#photographs-error")).to_contain_text("The camera is not allowed here")
+    expect(page.locator("[data-kind=dermoscopic] [type=file]")).to_have_attribute("capture", "environment")
+    phone.photograph(PHOTOGRAPH)
+
+
+def test_phone_and_server_judge_photographs_alike(phone: Phone, photographs: dict[str, Path]) -> None:
+    from diagnosis.classifier.photograph import receive
+
+    phone.new_case()
+    for file in [*sorted(HAM10000.glob("*.jpg"))[:12], PHOTOGRAPH, photographs["blurred"], photographs["dark"]]:
+        said = phone.page.evaluate(
+            """async (bytes) => {
+              const { prepare } = await import("/static/skincare/capture/photograph.js");
+              return (await prepare(new Blob([new Uint8Array(bytes)], { type: "image/jpeg" }))).problems;
+            }""",
+            list(file.read_bytes()),
+        )
+        assert said == list(receive(file.read_bytes()).quality.problems), file.name

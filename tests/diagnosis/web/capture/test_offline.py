@@ -1,0 +1,202 @@
+"""Without a network, with one that breaks, and with a session that ends: each case arrives exactly once."""
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.diagnosis.web.capture.phone import Phone
+from tests.diagnosis.web.capture.test_journey import cases
+from tests.factories import PHOTOGRAPH
+from tests.faults.platform import eventually
+
+pytestmark = pytest.mark.browser
+
+
+def wait_until_sent(phone: Phone) -> None:
+    eventually("nothing is unsent", lambda: phone.unsent() == 0)
+
+
+def test_a_case_made_offline_arrives_once_after_the_browser_was_closed(phone: Phone) -> None:
+    before = cases(phone)
+    phone.context.set_offline(True)
+    phone.page.reload()
+    phone.unlock()
+    expect(phone.page.locator("#offline-chip")).to_be_visible()
+    number = phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(phone.page.locator("#unsent-count")).to_have_text("Unsent: 1")
+    expect(phone.page.locator("#unsent-list")).to_contain_text("Waits for the network")
+    memory = phone.memory()
+    for secret in (number, "Lindqvist", "1961-04-17", "JFIF"):
+        assert secret not in memory
+    assert "[outbox]" in memory
+
+    phone.close()
+    phone.start()
+    phone.context.set_offline(True)
+    phone.page.goto(f"{phone.base}/capture/")
+    expect(phone.page.locator("#unlock")).to_be_visible()
+    expect(phone.page.locator("#unsent-count")).to_have_text("Unsent: 1")
+    assert cases(phone) == before
+    phone.context.set_offline(False)  # and it stays locked: a locked phone sends, and shows nothing
+
+    wait_until_sent(phone)
+    assert cases(phone) == before + 1
+    expect(phone.page.locator("#unsent-chip")).to_be_hidden()
+    expect(phone.page.locator("#unlock")).to_be_visible()
+    phone.unlock()
+    expect(phone.page.locator("#recent")).to_contain_text("Maria Lindqvist")
+    assert "[drafts]" not in phone.memory()
+
+
+def test_two_cases_go_in_their_order(phone: Phone) -> None:
+    phone.context.set_offline(True)
+    numbers = [phone.to_review(PHOTOGRAPH)]
+    phone.submit()
+    expect(phone.page.locator("#unsent-list > li")).to_have_count(1)
+    phone.page.evaluate("location.hash = '#/home'")
+    numbers.append(phone.to_review(PHOTOGRAPH))
+    phone.submit()
+    expect(phone.page.locator("#unsent-count")).to_have_text("Unsent: 2")
+    ids = phone.page.evaluate(
+        "import('/static/skincare/capture/outbox.js').then(async (box) => (await box.waiting()).map((row) => row.id))"
+    )
+    phone.context.set_offline(False)
+    wait_until_sent(phone)
+    latest = "SELECT array_agg(id::text ORDER BY submitted_at) FROM diagnosis_case WHERE id = ANY(%s::uuid[])"
+    assert phone.platform.ask(latest, ids) == ids
+
+
+def test_an_upload_that_breaks_off_is_sent_again_by_itself(phone: Phone) -> None:
+    before = cases(phone)
+    phone.to_review(PHOTOGRAPH)
+    network = phone.context.new_cdp_session(phone.page)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 20, "downloadThroughput": -1, "uploadThroughput": 8_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    phone.submit()
+    expect(phone.page.locator("#unsent-list progress")).to_be_visible()
+    network.send("Network.emulateNetworkConditions", slow | {"offline": True})
+    expect(phone.page.locator("#unsent-list")).to_contain_text("Tried: 1")
+    network.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
+    wait_until_sent(phone)
+    assert cases(phone) == before + 1
+
+
+def test_a_receipt_that_is_lost_makes_no_second_case(phone: Phone) -> None:
+    before = cases(phone)
+    phone.to_review(PHOTOGRAPH)
+    lost: list[int] = []
+
+    def lose(route: Route) -> None:
+        if lost:
+            route.continue_()
+            return
+        lost.append(route.fetch().status)
+        route.abort("connectionreset")
+
+    phone.page.route("**/api/v1/sealed-cases/", lose)
+    phone.submit()
+    wait_until_sent(phone)
+    assert lost == [201]
+    assert cases(phone) == before + 1
+
+
+def test_a_session_that_ended_offline_keeps_the_case_until_the_next_signing_in(phone: Phone) -> None:
+    before = cases(phone)
+    phone.context.set_offline(True)
+    phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(phone.page.locator("#unsent-count")).to_have_text("Unsent: 1")
+    phone.context.clear_cookies(name="sessionid")
+    phone.context.set_offline(False)
+    expect(phone.page.locator("#unsent-list")).to_contain_text("You are signed out")
+    assert cases(phone) == before
+
+    phone.sign_in()
+    phone.unlock()
+    wait_until_sent(phone)
+    assert cases(phone) == before + 1
+
+
+def test_a_refused_case_says_why_and_can_be_mended(phone: Phone) -> None:
+    number = phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(phone.page.locator("#verdict-words")).to_be_visible()
+    before = cases(phone)
+    phone.page.evaluate("location.hash = '#/home'")
+    phone.context.set_offline(True)
+    phone.new_case()
+    phone.new_patient(number)
+    phone.consent("analysis")
+    phone.site()
+    phone.photograph(PHOTOGRAPH)
+    phone.next("photographs")
+    phone.history()
+    phone.impression()
+    phone.submit()
+    expect(phone.page.locator("#unsent-count")).to_have_text("Unsent: 1")
+    phone.context.set_offline(False)
+    expect(phone.page.locator("#unsent-list")).to_contain_text("this record number already belongs to patient")
+    assert cases(phone) == before
+
+    phone.page.locator("#unsent-list .primary").click()
+    expect(phone.page.locator("#mend-text")).to_contain_text("this record number already belongs")
+    phone.page.locator("#mend-patient").click()
+    expect(phone.page.locator("#mend")).to_be_hidden()
+    phone.submit()
+    expect(phone.page.locator("#verdict-words")).to_be_visible()
+    assert cases(phone) == before + 1
+
+
+def test_signing_out_warns_of_unsent_cases_and_leaves_nothing(phone: Phone) -> None:
+    phone.context.set_offline(True)
+    phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(phone.page.locator("#unsent-count")).to_have_text("Unsent: 1")
+    phone.page.locator("#open-menu").click()
+    phone.page.locator("#sign-out").click()
+    expect(phone.page.locator("#sign-out-text")).to_contain_text("Cases that have not been sent yet: 1")
+    phone.page.locator("#sign-out-warning [data-close]").click()
+    assert phone.unsent() == 1
+
+    phone.context.set_offline(False)
+    wait_until_sent(phone)
+    phone.page.locator("#open-menu").click()
+    phone.page.locator("#sign-out").click()
+    phone.page.wait_for_url("**/sign-in/**")
+    memory = phone.memory()
+    kept = [line for line in memory.splitlines() if line.startswith("[") and not line.startswith("[cache]")]
+    assert kept == ["[]", "[]"]  # no row of any store, no entry of either storage
+    for secret in ("Lindqvist", "clinician@demo.example", "P-"):
+        assert secret not in memory
+
+
+def test_a_full_phone_says_so_and_keeps_what_it_has(phone: Phone) -> None:
+    phone.new_case()
+    phone.new_patient()
+    phone.consent("analysis")
+    phone.site()
+    storage = phone.context.new_cdp_session(phone.page)
+    storage.send("Storage.overrideQuotaForOrigin", {"origin": phone.base, "quotaSize": 1})
+    phone.page.locator("[data-kind=dermoscopic] [type=file]").set_input_files(PHOTOGRAPH)
+    expect(phone.page.locator("#photographs-error")).to_contain_text("storage is full")
+    storage.send("Storage.overrideQuotaForOrigin", {"origin": phone.base})
+    phone.photograph(PHOTOGRAPH)
+
+
+def test_ten_wrong_pins_destroy_what_was_begun(phone: Phone) -> None:
+    phone.new_case()
+    phone.new_patient()
+    phone.page.wait_for_timeout(600)
+    phone.page.locator("#open-menu").click()
+    phone.page.locator("#lock-now").click()
+    expect(phone.page.locator("#unlock")).to_be_visible()
+    assert "Lindqvist" not in phone.page.content()
+    for left in range(9, 0, -1):
+        phone.page.locator("#pin").fill("111111")
+        phone.page.locator("#unlock .primary").click()
+        expect(phone.page.locator("#unlock-error")).to_contain_text(f": {left}")
+    phone.page.locator("#pin").fill("111111")
+    phone.page.locator("#unlock .primary").click()
+    expect(phone.page.locator("#set-pin-error")).to_contain_text("Too many wrong PINs")
+    assert "[drafts]" not in phone.memory()
