@@ -1,9 +1,12 @@
-"""The page that greets at `/`, and its icon."""
+"""The page that greets at `/`, its icon, and the way to where somebody works."""
 
+from django.contrib.auth.mixins import LoginRequiredMixin
 from django.templatetags.static import static
+from django.urls import reverse
 from django.views.generic import RedirectView, TemplateView
 
 from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT, NAMES
+from skincare.accounts.models import Role
 
 
 class Home(TemplateView):
@@ -23,3 +26,15 @@ class Icon(RedirectView):
 
     def get_redirect_url(self, *args: object, **kwargs: object) -> str:
         return static("skincare/icon.svg")
+
+
+#: Where people of a role work; who has several is led to the first of them.
+_PLACES = ((Role.CLINICIAN, "capture"), (Role.ADMINISTRATOR, "privacy"))
+
+
+class Start(LoginRequiredMixin, RedirectView):
+    """start/: where somebody lands who has signed in."""
+
+    def get_redirect_url(self, *args: object, **kwargs: object) -> str:
+        roles = set(self.request.user.memberships.values_list("role", flat=True))  # type: ignore[union-attr]
+        return reverse(next((place for role, place in _PLACES if role in roles), "home"))

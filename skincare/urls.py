@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="api/docs.html"), name="docs"),
     # What else is under /api/ does not exist: said with a problem document and not a page of HTML.
     re_path(r"^api/(?P<path>.*)$", nothing_here, name="nothing-here"),
+    path("start/", pages.Start.as_view(), name="start"),
     path("appearance/", AppearanceView.as_view(), name="appearance"),
     path("", include("skincare.signing_in.urls")),  # before the admin, whose log-in it takes over
     path("admin/", admin.site.urls),

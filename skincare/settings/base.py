@@ -81,7 +81,7 @@ TEMPLATES = [
 # --- People -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "sign-in"
-LOGIN_REDIRECT_URL = "home"
+LOGIN_REDIRECT_URL = "start"
 KNOX_TOKEN_MODEL = "accounts.ApiToken"
 # knox's own migrations make its token table even where another model takes its place.
 MIGRATION_MODULES = {"knox": None}

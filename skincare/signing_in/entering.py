@@ -30,7 +30,7 @@ class SignIn(LoginView):
 
     template_name = "sign_in.html"
     redirect_authenticated_user = True
-    next_page = "home"
+    next_page = "start"
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Count the attempt before it is tried; too many failed ones have to wait."""

@@ -38,7 +38,7 @@ def test_an_administrator_comes_from_the_privacy_page_and_is_led_back_to_it(
 def test_nobody_is_led_to_another_site(client: Client, administrator: User) -> None:
     form = {"username": administrator.email, "password": factories.PASSWORD, "next": "https://elsewhere.example/"}
     answer = client.post("/sign-in/", form)
-    assert answer["Location"] == "/"
+    assert answer["Location"] == "/start/"
 
 
 def test_a_wrong_password_and_an_unknown_address_get_the_same_page(client: Client, administrator: User) -> None:

@@ -27,6 +27,8 @@ const PROBLEM = {
   photographs: photographsStep.problem, history: historyStep.problem, impression: historyStep.problemOfImpression,
 };
 let ready = false;
+/** The case that was submitted last. */
+let submitted = null;
 
 // --- screens ---------------------------------------------------------------------------------------------------------
 function screen(name) {
@@ -69,7 +71,7 @@ async function begin(patientId, lesionId) {
   drafts.begin();
   if (patientId) {
     const patient = await home.patientOf(patientId);
-    await patientStep.choose(patient);
+    await patientStep.take(patient);
     if (lesionId) {
       const lesion = await get(`lesions/${lesionId}/`);
       drafts.draft.lesion = { id: lesion.id, known: true, site: lesion.anatom_site_general, description: lesion.description,
@@ -122,9 +124,11 @@ $("#back").addEventListener("click", (event) => {
 });
 
 reviewStep.bind(async (id) => {
-  location.hash = "#/unsent";
+  submitted = id;
+  location.hash = "#/unsent"; // from where its arrival leads on to the answer, now or after the network came back
   await outbox.flush({ now: true });
-  if (!(await outbox.waiting()).some((row) => row.id === id)) location.replace(`#/answer/${id}`);
+  const waits = (await outbox.waiting()).some((row) => row.id === id);
+  if (!waits && location.hash === "#/unsent") location.replace(`#/answer/${id}`);
 });
 
 // --- trouble ---------------------------------------------------------------------------------------------------------
@@ -152,6 +156,7 @@ outbox.onChange((rows, detail) => {
   if (detail.progress !== undefined) unsent.progress(detail);
   else if (!$("[data-screen=unsent]").hidden) unsent.show();
   if (detail.delivered) announce(t("delivered"));
+  if (detail.delivered === submitted && !$("[data-screen=unsent]").hidden && vault.isOpen()) location.replace(`#/answer/${submitted}`);
   if (detail.delivered && !$("[data-screen=home]").hidden && vault.isOpen()) home.show().catch(trouble);
 });
 
@@ -237,6 +242,7 @@ async function launch() {
   showTheme();
   online();
   navigator.serviceWorker?.register(configuration.urls.worker).catch(() => {});
+  await outbox.tell();
   await who.remembered();
   const known = who.refresh().then((me) => { outbox.belongsTo(me.user); return outbox.flush({ now: true }); });
   if (who.me) {

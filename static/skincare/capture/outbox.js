@@ -11,7 +11,8 @@ let timer = null;
 let user = null;
 
 export const onChange = (listener) => listeners.add(listener);
-async function changed(detail = {}) {
+/** Tell the listeners what waits. */
+export async function tell(detail = {}) {
   const rows = await waiting();
   listeners.forEach((listener) => listener(rows, detail));
 }
@@ -24,13 +25,13 @@ export async function add(id, author, envelope) {
   const rows = await waiting();
   const order = rows.find((row) => row.id === id)?.order ?? (rows.at(-1)?.order ?? 0) + 1;
   await store.write("outbox", { id, author, envelope, order, since: Date.now(), state: "waiting", attempts: 0 });
-  await changed();
+  await tell();
 }
 
 /** Take an envelope back, to mend the case that it holds. */
 export async function withdraw(id) {
   await store.remove("outbox", id);
-  await changed();
+  await tell();
 }
 
 /** Send what waits. Called at launch, when the app is seen again, when there is a network, and after each new case. */
@@ -57,15 +58,15 @@ function later(pause) {
 
 async function sendOne(row) {
   try {
-    const receipt = await deliver(row.envelope, row.id, (progress) => changed({ id: row.id, progress }));
+    const receipt = await deliver(row.envelope, row.id, (progress) => tell({ id: row.id, progress }));
     await store.forget(row.id);
-    await changed({ delivered: row.id, receipt });
+    await tell({ delivered: row.id, receipt });
     return "next";
   } catch (error) {
     const attempts = row.attempts + 1;
     if (error instanceof Problem && !error.passing) {
       await store.write("outbox", { ...row, state: "refused", attempts, code: error.code, reason: error.message });
-      await changed({ refused: row.id });
+      await tell({ refused: row.id });
       return "next";
     }
     const known = error instanceof SignedOut || error instanceof NoNetwork || error instanceof Problem;
@@ -73,7 +74,7 @@ async function sendOne(row) {
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts - 1, 10));
     const state = error instanceof SignedOut ? "signed_out" : "waiting";
     await store.write("outbox", { ...row, state, attempts, retryAt: Date.now() + pause });
-    await changed({ state });
+    await tell({ state });
     if (!(error instanceof SignedOut)) later(pause);
     return "stop";
   }

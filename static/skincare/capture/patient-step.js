@@ -55,8 +55,13 @@ function offer(found) {
   $("#patients-found a").focus();
 }
 
-/** Take a patient whom the server knows. */
-export async function choose(patient) {
+async function choose(patient) {
+  await take(patient);
+  next();
+}
+
+/** Take a patient whom the server knows, with what they have agreed to so far. */
+export async function take(patient) {
   drafts.draft.patient = { ...patient, known: true };
   drafts.draft.lesion = null;
   drafts.draft.consent.in_force = [];
@@ -67,7 +72,6 @@ export async function choose(patient) {
     if (!(problem instanceof NoNetwork)) throw problem;
   }
   drafts.changed();
-  next();
 }
 
 function describe(number, why) {

@@ -41,11 +41,10 @@ $("#mend-patient").addEventListener("click", async () => {
   const [found] = await send("patients/look-up/", { record_number: drafts.draft.patient.record_number });
   if (!found) return;
   const { lesion } = drafts.draft;
-  await patientStep.choose(found);
+  await patientStep.take(found);
   drafts.draft.lesion = lesion;
   delete drafts.draft.problem;
   await drafts.save();
-  location.hash = `#/case/${drafts.draft.id}/review`;
   show();
 });
 

@@ -47,6 +47,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "sign-in/passkey/"): (302,) * 7,
     ("POST", "sign-out/"): (302,) * 7,
     ("POST", "appearance/"): (303,) * 7,
+    ("GET", "start/"): (302,) * 7,
     ("GET", "healthz"): ALL_200,
     ("GET", "readyz"): (503,) * 7,  # no worker runs in this test
     ("GET", "api/schema/"): ALL_200,

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.faults.platform import Platform
+from tests.faults.platform import Platform, eventually
 
 PIN = "730415"
 PATIENCE_MS = 60_000
@@ -18,6 +18,7 @@ class Phone:
 
     def __init__(self, chromium: Browser, platform: Platform, folder: Path, **options: Any) -> None:
         self.chromium, self.platform, self.folder = chromium, platform, folder
+        self.port: int = options.pop("port", platform.port)
         self.camera: bool = options.pop("camera", True)
         self.options = {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True} | options
         self.complaints: list[str] = []
@@ -50,7 +51,7 @@ class Phone:
     @property
     def base(self) -> str:
         """Where the server is."""
-        return f"http://127.0.0.1:{self.platform.port}"
+        return f"http://127.0.0.1:{self.port}"
 
     # --- ways -----------------------------------------------------------------------------------------------------
     def sign_in(self, email: str = "clinician@demo.example") -> None:
@@ -161,6 +162,10 @@ class Phone:
     def submit(self) -> None:
         """The case."""
         self.page.locator("#submit-case").click()
+
+    def until(self, expression: str) -> None:
+        """Wait until it holds in the page. (Playwright's own way needs eval, which our policy forbids.)"""
+        eventually(expression, lambda: bool(self.page.evaluate(expression)))
 
     # --- looking --------------------------------------------------------------------------------------------------
     def unsent(self) -> int:

@@ -141,6 +141,7 @@ def test_a_wrong_photograph_is_told_with_its_reason_and_can_be_kept_with_a_remar
     phone.photograph(photographs["dark"])
     expect(page.locator(".reasons")).to_contain_text("too dark")
     page.locator("[data-remove]").click()
+    expect(page.locator(".shot")).to_have_count(0)
     phone.photograph(photographs["blurred"])
     expect(page.locator(".reasons")).to_contain_text("blurred")
     phone.next("photographs")
@@ -163,7 +164,7 @@ def test_the_live_camera_takes_a_photograph(phone: Phone) -> None:
     page = phone.page
     page.locator("[data-kind=close_up] [data-live]").click()
     expect(page.locator("#camera-hint")).to_contain_text("ruler along the line")
-    page.wait_for_function("document.querySelector('#camera-video').videoWidth > 0")
+    phone.until("document.querySelector('#camera-video').videoWidth > 0")
     page.locator("#shutter").click()
     expect(page.locator("[data-kind=close_up] .shot")).to_have_count(1)
     assert page.evaluate("document.querySelector('.shot img').naturalWidth") >= 640
