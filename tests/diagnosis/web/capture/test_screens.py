@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from tests.diagnosis.web.capture.phone import Phone
 from tests.factories import PHOTOGRAPH
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 SMALLEST_TARGET = 44
 #: What a finger or a pointer can hit, apart from links within a sentence.
 TARGETS = """() => [...document.querySelectorAll("button, a, input, select, textarea, summary")].filter((one) => {
