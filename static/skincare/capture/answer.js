@@ -54,9 +54,9 @@ async function render(found, mine) {
   const waiting = found.state === "waiting";
   $("#answer-loading").hidden = !waiting;
   if (waiting && !(found.poll_after_ms >= 500)) return; // it will be there at once
-  $("#answer").hidden = false;
   const patient = await patientOf(found.patient).catch(() => null);
   if (asked !== mine) return;
+  $("#answer").hidden = false;
   $("#answer-who").textContent = [patient && nameOf(patient), siteName(found.anatom_site_general), when(found.seen_at)].filter(Boolean).join(" · ");
   const level = analysis.recommendation || "human_review";
   const [kind, mark] = markOf(level);
@@ -109,16 +109,16 @@ async function renderPictures(found, mine) {
   strength.value = 0;
   $("#map").hidden = true;
   $("#map-control").hidden = !found.analysis.map;
-  if (deciding.content) $("#photograph").src = await address(deciding.content);
-  $("#overlay").hidden = !deciding.content;
-  const others = found.images.filter((image) => image !== deciding && image.content);
-  $("#thumbs").replaceChildren(...await Promise.all(others.map(async (image) => make("img", { src: await address(image.content), alt: t(`kind ${image.kind}`) }))));
   strength.oninput = async () => {
     const map = $("#map");
     map.hidden = strength.value === "0";
     map.style.opacity = strength.value / 100;
     if (!map.src && asked === mine) map.src = await address(found.analysis.map);
   };
+  if (deciding.content) $("#photograph").src = await address(deciding.content);
+  $("#overlay").hidden = !deciding.content;
+  const others = found.images.filter((image) => image !== deciding && image.content);
+  $("#thumbs").replaceChildren(...await Promise.all(others.map(async (image) => make("img", { src: await address(image.content), alt: t(`kind ${image.kind}`) }))));
 }
 
 function renderActions(found) {

@@ -45,7 +45,7 @@ class Look:
         if faults:
             self.found[screen] = faults
         if folder := os.environ.get("SCREENS"):
-            with Image.open(BytesIO(page.screenshot(full_page=screen in {"answer", "history"}))) as picture:
+            with Image.open(BytesIO(page.screenshot(full_page=screen == "answer"))) as picture:
                 picture.convert("RGB").save(Path(folder) / f"{self.name}-{self.number:02d}-{screen}.webp", quality=80)
 
 
