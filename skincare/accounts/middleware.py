@@ -49,8 +49,8 @@ class SecondFactorMiddleware:
         session: SessionBase | None = getattr(request, "session", None)
         if session is None or session.session_key is None or not isinstance(request.user, User):
             return None
-        sessions.note_use(session.session_key)
-        standing = second_factor.standing_of(request.user)
+        standing = second_factor.standing_of(request.user, session_key=session.session_key)
+        sessions.note_use(session.session_key, standing.session_used_at)
         lacking = standing.required and not (standing.has_factor and second_factor.was_used_in(request))
         request.lacks_second_factor = lacking  # type: ignore[attr-defined]
         match = request.resolver_match

@@ -16,11 +16,11 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_
 from allauth.mfa.utils import decrypt
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef
+from django.db.models import Exists, Min, OuterRef, Subquery
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
-from skincare.accounts.models import Membership, Organisation, User
+from skincare.accounts.models import BrowserSession, Membership, Organisation, User
 from skincare.audit.record import record
 from skincare.encryption import MasterKeyMissing, key_ring, seal, unseal
 
@@ -58,18 +58,21 @@ class Standing:
 
     required: bool
     has_factor: bool
+    #: When the session that was named was last noted as used.
+    session_used_at: datetime | None = None
 
 
-def standing_of(user: User) -> Standing:
-    """Look it up, in one query."""
+def standing_of(user: User, *, session_key: str = "") -> Standing:
+    """Look it up, in one query; that of a session's last use goes along with it."""
+    used = BrowserSession.objects.filter(session_key=session_key).values("last_used_at")
     row = (
         User.objects.filter(pk=user.pk)
-        .annotate(by_organisation=organisation_requires(), with_factor=has_factor())
-        .values_list("by_organisation", "with_factor")
+        .annotate(by_organisation=organisation_requires(), with_factor=has_factor(), used=Subquery(used))
+        .values_list("by_organisation", "with_factor", "used")
         .first()
     )
-    by_organisation, with_factor = row or (False, False)
-    return Standing(required_of(user, by_organisation=by_organisation), with_factor)
+    by_organisation, with_factor, used_at = row or (False, False, None)
+    return Standing(required_of(user, by_organisation=by_organisation), with_factor, used_at)
 
 
 def required_from(user: User) -> datetime | None:

@@ -1,7 +1,7 @@
 """The sessions of a person's browsers: noted when they begin, listed, ended one by one."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Final
 
@@ -73,10 +73,11 @@ def sessions_of(user: User) -> list[BrowserSession]:
     return list(BrowserSession.objects.filter(user=user))
 
 
-def note_use(session_key: str) -> None:
-    """Note that a session is in use, at most once in ``NOTED_EVERY``."""
+def note_use(session_key: str, last: datetime | None) -> None:
+    """Note that a session is in use, if that was ``last`` noted longer ago than ``NOTED_EVERY``."""
     now = timezone.now()
-    BrowserSession.objects.filter(session_key=session_key, last_used_at__lt=now - NOTED_EVERY).update(last_used_at=now)
+    if last is not None and last < now - NOTED_EVERY:
+        BrowserSession.objects.filter(session_key=session_key).update(last_used_at=now)
 
 
 @transaction.atomic
