@@ -3,7 +3,16 @@
 from celery import shared_task
 
 from diagnosis import readiness, worker
-from diagnosis.services import analysis_queue, bell, erasure, reading, retention
+from diagnosis.services import (
+    analysis_queue,
+    bell,
+    erasure,
+    notifications,
+    reading,
+    referral_clock,
+    retention,
+    webhooks,
+)
 from skincare.health.checks import NotReady
 
 
@@ -34,3 +43,21 @@ def sweep_analyses() -> None:
         readiness.model()
     except NotReady:
         bell.ring_for_inference()
+
+
+@shared_task(name="diagnosis.referral_clock", ignore_result=True)
+def tick_referrals() -> None:
+    """Remind, escalate and expire referrals whose time has come."""
+    referral_clock.tick()
+
+
+@shared_task(name="diagnosis.send_notifications", ignore_result=True)
+def send_notifications() -> None:
+    """Mail what people were not told yet."""
+    notifications.send_due()
+
+
+@shared_task(name="diagnosis.deliver_webhooks", ignore_result=True)
+def deliver_webhooks() -> None:
+    """Deliver to integrators what waits."""
+    webhooks.deliver_due()

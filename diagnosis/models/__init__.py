@@ -5,6 +5,15 @@ from diagnosis.models.assessments import AnswerShown, Assessment, FirstRead, Pla
 from diagnosis.models.cases import Case, CaseImage, CaseState, ImageKind, Suspicion
 from diagnosis.models.consents import ConsentChange, ConsentEvent, ConsentPolicy, ConsentScope, EvidenceMethod
 from diagnosis.models.erasures import Erasure, ErasureReason
+from diagnosis.models.notices import (
+    DeliveryState,
+    MailWanted,
+    Notification,
+    NotificationPreference,
+    SavedView,
+    Webhook,
+    WebhookDelivery,
+)
 from diagnosis.models.outcomes import Outcome, OutcomeKind, OutcomeSource
 from diagnosis.models.patients import AnatomicalSite, DataKey, FitzpatrickSkinType, Lesion, Patient, Sex
 from diagnosis.models.referral_messages import Message, MessageImage, MessageKind, MessagesSeen
@@ -37,6 +46,7 @@ __all__ = [
     "ConsentScope",
     "DataKey",
     "DeclineReason",
+    "DeliveryState",
     "Erasure",
     "ErasureReason",
     "EvidenceMethod",
@@ -44,11 +54,14 @@ __all__ = [
     "FitzpatrickSkinType",
     "ImageKind",
     "Lesion",
+    "MailWanted",
     "Message",
     "MessageImage",
     "MessageKind",
     "MessagesSeen",
     "ModelVersion",
+    "Notification",
+    "NotificationPreference",
     "OpinionKind",
     "OpinionState",
     "Outcome",
@@ -60,6 +73,7 @@ __all__ = [
     "Referral",
     "ReferralState",
     "RetentionPolicy",
+    "SavedView",
     "SecondOpinion",
     "ServicePolicy",
     "Sex",
@@ -67,4 +81,6 @@ __all__ = [
     "Suspicion",
     "Urgency",
     "VersionState",
+    "Webhook",
+    "WebhookDelivery",
 ]

@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from django.contrib.auth.hashers import check_password, make_password
+from django.db.models import Q
 from django.utils import timezone
 
 from diagnosis.models import (
@@ -19,11 +20,14 @@ from diagnosis.models import (
     EvidenceMethod,
     FitzpatrickSkinType,
     ImageKind,
+    Referral,
     Sex,
     Suspicion,
+    Urgency,
 )
-from diagnosis.services.consents import ConsentStatement
+from diagnosis.services.consents import ConsentStatement, consent_in_force
 from diagnosis.services.patients import NewLesion, NewPatient
+from diagnosis.services.referrals import NewReferral, accept_referral, refer_case
 from diagnosis.services.submission import ClinicalData, NewCase, NewImage, digest_of, submit_case
 from skincare.accounts.models import Membership, Organisation, Role, User
 
@@ -77,6 +81,14 @@ _PATIENTS: Final = (
     ("Hannah Vogt", 1990, Sex.FEMALE, FitzpatrickSkinType.I),
     ("Samuel Adeyemi", 1984, Sex.MALE, FitzpatrickSkinType.V),
 )
+
+#: Number of the case, urgency, and question of the invented referrals; one of them is accepted.
+_REFERRALS: Final = (
+    (1, Urgency.URGENT_SUSPECTED_CANCER, "Growing for three months. Melanoma?"),
+    (2, Urgency.SOON, "Irregular colour, the patient is worried. Observe or excise?"),
+    (3, Urgency.ROUTINE, "Seborrhoeic keratosis?"),
+)
+_ACCEPTED: Final = 2
 
 
 def ensure_policy() -> ConsentPolicy:
@@ -172,3 +184,23 @@ def ensure_cases() -> int:
         )
         new_cases += 1
     return new_cases
+
+
+def ensure_referrals() -> int:
+    """Refer some of the demo's cases, one of them accepted; those that are there stay. Returns how many are new."""
+    clinician = User.objects.get(email=CLINICIAN.email)
+    dermatologist = User.objects.get(email=DERMATOLOGIST.email)
+    service = Organisation.objects.get(name=SERVICE_NAME)
+    new_referrals = 0
+    for number, urgency, question in _REFERRALS:
+        referral_id = uuid5(_NAMESPACE, f"referral {number}")
+        case = Case.objects.filter(pk=uuid5(_NAMESPACE, f"case {number}")).first()
+        if case is None or Referral.objects.filter(Q(pk=referral_id) | Q(case=case)).exists():
+            continue
+        if consent_in_force(case.patient, ConsentScope.TELEDERMATOLOGY) is None:
+            continue
+        refer_case(user=clinician, new=NewReferral(case.pk, service.pk, urgency, question, referral_id))
+        if number == _ACCEPTED:
+            accept_referral(user=dermatologist, referral_id=referral_id)
+        new_referrals += 1
+    return new_referrals

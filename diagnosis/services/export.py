@@ -13,6 +13,7 @@ from diagnosis.models.cases import CHECKLIST_POINTS
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services import wording
 from diagnosis.services.consents import consent_in_force
+from diagnosis.services.export_referrals import message_file_of, messages_of, outcomes_of, referrals_of
 from diagnosis.services.files import open_sealed
 from diagnosis.services.record_pdf import render, shrink
 from skincare.accounts.models import Membership, User
@@ -53,6 +54,11 @@ def export_patient(*, patient_id: UUID, output: IO[bytes], user: User | None = N
                 content = open_sealed(patient, image.photograph_file)
                 archive.writestr(file_of(number, image), content, zipfile.ZIP_STORED)
                 photographs[file_of(number, image)] = shrink(content)
+        for message in messages_of(patient):
+            for photograph in message.images.all():
+                archive.writestr(
+                    message_file_of(photograph), open_sealed(patient, photograph.photograph_file), zipfile.ZIP_STORED
+                )
         text = json.dumps(described, ensure_ascii=False, indent=2, default=str)
         archive.writestr("record.json", text, zipfile.ZIP_DEFLATED)
         archive.writestr("record.pdf", render(described, photographs), zipfile.ZIP_DEFLATED)
@@ -90,6 +96,8 @@ def describe(patient: Patient, cases: list[Case]) -> dict[str, Any]:
         "allowed_now": {scope.value: consent_in_force(patient, scope) is not None for scope in ConsentScope},
         "consents": _consents(patient),
         "lesions": _lesions(patient),
+        "referrals": referrals_of(patient),
+        "outcomes": outcomes_of(patient),
         "cases": [_case(number, case) for number, case in enumerate(cases, start=1)],
         "accesses": _accesses(patient),
     }

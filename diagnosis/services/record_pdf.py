@@ -84,6 +84,11 @@ class _Document:
             self.facts(lesion)
         for case in record["cases"]:
             self.case(case)
+        for referral in record["referrals"]:
+            self.referral(referral)
+        for outcome in record["outcomes"]:
+            self.say("Outcome", self.heading)
+            self.facts(outcome)
         self.say("Who saw or changed this record", self.heading)
         for access in record["accesses"]:
             self.say(f"{access['number']}: {access['at']:%Y-%m-%d %H:%M} {access['action']}, by {access['by']}")
@@ -107,6 +112,15 @@ class _Document:
         for image in case["images"]:
             self.parts += [Spacer(1, 4), _picture(self.photographs[image["file"]])]
             self.say(f"{image['kind']}, {image['width']}×{image['height']}: {image['file']}")
+
+    def referral(self, referral: Mapping[str, Any]) -> None:
+        self.say(f"Referral of {referral['sent_at']:%Y-%m-%d}", self.heading)
+        self.facts({name: value for name, value in referral.items() if not isinstance(value, list)})
+        for message in referral["messages"]:
+            self.say(f"{message['sent_at']:%Y-%m-%d %H:%M}, {message['from']}: {message['text']}")
+        for part in ("reads", "opinions", "assessments"):
+            for entry in referral[part]:
+                self.facts({"": part[:-1], **entry})
 
     def say(self, text: str, style: ParagraphStyle | None = None) -> None:
         self.parts.append(self.paragraph(text, style))

@@ -7,7 +7,9 @@ from datetime import datetime
 from django.utils import timezone
 
 from diagnosis.models import OPEN_STATES, OpinionState, Patient, Referral, SecondOpinion
+from diagnosis.services.notifications import announce
 from diagnosis.services.referral_states import TRANSITIONS, Action, check, person
+from diagnosis.services.webhooks import enqueue
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
 from skincare.audit.record import record
@@ -69,7 +71,7 @@ def stop_referrals(patient: Patient, *, reason: str) -> int:
 
 
 def note(referral: Referral, action: str, user: User | None, details: dict[str, object] | None = None) -> None:
-    """Record what was done with a referral."""
+    """Record what was done with a referral, and tell whom it concerns."""
     record(
         f"referral.{action}",
         referral,
@@ -78,6 +80,8 @@ def note(referral: Referral, action: str, user: User | None, details: dict[str, 
         organisation_id=referral.case.organisation_id,
         details={"service": str(referral.service_id), **(details or {})},
     )
+    announce(referral, action, user)
+    enqueue(referral, action)
 
 
 def touch(referral: Referral) -> None:

@@ -18,8 +18,8 @@ from diagnosis.models.service_policies import URGENCY_STEPS
 from diagnosis.services.clinical_rule import clinical_demand
 from skincare.accounts.models import Organisation
 
-#: Room for seconds since 1970 until the year 5138.
-_SECONDS: Final = 10**11
+#: Room for milliseconds since 1970 until the year 5138.
+_TIMES: Final = 10**14
 #: Band of what has no valid answer, where bands are tenths of risk: above anything below 0.5.
 _UNANSWERED_BAND: Final = 4
 
@@ -33,7 +33,7 @@ def policy_of(service: Organisation | UUID) -> ServicePolicy:
 def sort_key(*, urgency: str, escalated: bool, due_at: datetime, band: int) -> int:
     """The number; fits into 8 bytes."""
     step = max(0, URGENCY_STEPS[urgency] - int(escalated))
-    return (step * 10 + band) * _SECONDS + int(due_at.timestamp())
+    return (step * 10 + band) * _TIMES + int(due_at.timestamp() * 1000)
 
 
 def worrying(case: Case) -> bool:
@@ -53,6 +53,11 @@ def band_of(case: Case, *, blind: bool) -> int:
     if analysis.malignancy_risk is None:
         return _UNANSWERED_BAND
     return min(9, int((1 - analysis.malignancy_risk) * 10))
+
+
+def in_nearer_band(key: int) -> bool:
+    """Whether a key is of the band that is looked at before others of its urgency."""
+    return key // _TIMES % 10 == 0
 
 
 def place(referral: Referral, policy: ServicePolicy) -> int:

@@ -132,6 +132,14 @@ CSRF_COOKIE_SAMESITE = "Lax"
 # Whether `manage.py load_demo` may add its log-ins; never where there are real patients.
 DEMO_ALLOWED = False
 
+# --- Telling people and programs ----------------------------------------------------------------------------------
+# Where people reach this server, for links in e-mail.
+PUBLIC_URL = environment.text("SKINCARE_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+DEFAULT_FROM_EMAIL = environment.text("SKINCARE_MAIL_FROM", "skincare@localhost")
+EMAIL_TIMEOUT = 10
+# Whether webhooks may go to addresses inside, and without TLS: for a receiver on the same machine, in tests.
+WEBHOOKS_TO_PRIVATE = False
+
 # --- Language and time --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
 LANGUAGES = [("en-gb", "English"), ("ar", "Arabic")]
@@ -215,6 +223,10 @@ CELERY_BEAT_SCHEDULE = {
         # What a worker was too busy or too dead to run is worthless when the next one comes.
         "options": {"queue": "default", "expires": SWEEP_SECONDS},
     },
+    # Reminders, escalation, expiry; e-mail; webhooks.
+    "referral clock": {"task": "diagnosis.referral_clock", "schedule": 60.0, "options": {"expires": 60.0}},
+    "notifications": {"task": "diagnosis.send_notifications", "schedule": 60.0, "options": {"expires": 60.0}},
+    "webhooks": {"task": "diagnosis.deliver_webhooks", "schedule": 5.0, "options": {"expires": 5.0}},
     "enforce retention": {"task": "diagnosis.enforce_retention", "schedule": 3600.0, "options": {"expires": 3600.0}},
     "finish erasures": {"task": "diagnosis.finish_erasures", "schedule": 900.0, "options": {"expires": 900.0}},
     "seal": {

@@ -26,6 +26,10 @@ REDIS_URL = environment.text("REDIS_URL") or places.redis_url(VAR)
 CELERY_BROKER_URL = broker(REDIS_URL)
 CACHES = {"default": cache(REDIS_URL)}
 
+# What would be mailed lies in a folder.
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = VAR / "mail"
+
 # WhiteNoise serves from the source folders, so that nothing has to be collected before a start.
 STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 WHITENOISE_USE_FINDERS = True

@@ -25,7 +25,8 @@ class Command(BaseCommand):
         demo.ensure_policy()
         demo.ensure_people(password)
         new_cases = demo.ensure_cases()
-        self.stdout.write(f"network {version.name}; {new_cases} new demo cases")
+        new_referrals = demo.ensure_referrals()
+        self.stdout.write(f"network {version.name}; {new_cases} new demo cases, {new_referrals} new referrals")
         for person in (demo.CLINICIAN, demo.DERMATOLOGIST, demo.ADMINISTRATOR, demo.STEWARD, demo.OPERATOR):
             self.stdout.write(f"{person.email:28} {password}")
 
