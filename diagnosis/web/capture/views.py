@@ -42,6 +42,11 @@ SHELL: Final = (
 )
 
 
+def address_of(name: str) -> str:
+    """Where a file of the app is. Modules name each other without a digest, so that is how they are kept and asked for."""
+    return f"{settings.STATIC_URL}{name}" if name.endswith(".js") else static(name)
+
+
 @method_decorator(ensure_csrf_cookie, name="dispatch")
 @method_decorator(csp_update({"img-src": ["blob:"], "worker-src": ["'self'"]}), name="dispatch")
 class CaptureApp(AccessMixin, View):
@@ -66,7 +71,8 @@ def context() -> dict[str, Any]:
     """What the template needs: nothing of the person who asks, so that the page can be kept for offline use."""
     public = current_public_key()
     return {
-        "modules": [static(f"skincare/capture/{name}") for name in MODULES if name != "app.js"],
+        "app": address_of("skincare/capture/app.js"),
+        "modules": [address_of(f"skincare/capture/{name}") for name in MODULES if name != "app.js"],
         "body": body.figures(),
         "questions": questions.QUESTIONS,
         "background": questions.BACKGROUND,
@@ -143,7 +149,7 @@ class ServiceWorker(View):
         kept = {
             "version": _version(),
             "page": reverse("capture"),
-            "files": [*(static(name) for name in SHELL), reverse("capture-manifest")],
+            "files": [*(address_of(name) for name in SHELL), reverse("capture-manifest")],
         }
         script = (_SOURCE / "capture" / "worker" / "service-worker.js").read_text()
         return HttpResponse(

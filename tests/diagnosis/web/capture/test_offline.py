@@ -186,7 +186,7 @@ def test_a_full_phone_says_so_and_keeps_what_it_has(phone: Phone) -> None:
     )
     phone.page.locator("[data-kind=dermoscopic] [type=file]").set_input_files(PHOTOGRAPH)
     expect(phone.page.locator("#photographs-error")).to_contain_text("storage is full")
-    phone.page.evaluate("IDBObjectStore.prototype.put = window.put")
+    phone.page.evaluate("() => { IDBObjectStore.prototype.put = window.put; }")
     phone.photograph(PHOTOGRAPH)
 
 

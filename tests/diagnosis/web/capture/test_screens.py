@@ -37,7 +37,11 @@ class Look:
         page = self.phone.page
         page.wait_for_timeout(400)  # what fades and slides has arrived
         self.number += 1
+        page.evaluate("window.scrollTo(0, 0)")
         violations = Axe().run(page).response["violations"]
+        if screen == "sign-in":
+            # HTML's "username webauthn" is newer than the rule that axe has for it.
+            violations = [one for one in violations if one["id"] != "autocomplete-valid"]
         faults = [f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in violations]
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             faults.append("scrolls sideways")
