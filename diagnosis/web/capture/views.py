@@ -43,7 +43,7 @@ SHELL: Final = (
 
 
 def address_of(name: str) -> str:
-    """Where a file of the app is. Modules name each other without a digest, so they are asked for and kept like that."""
+    """Where a file of the app is. Modules name each other without a digest, and are asked for and kept like that."""
     return f"{settings.STATIC_URL}{name}" if name.endswith(".js") else static(name)
 
 
