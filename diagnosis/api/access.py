@@ -12,6 +12,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from diagnosis.models.patients import organisations_of_administrator, organisations_of_clinician
+from diagnosis.models.service_policies import services_of_dermatologist
 from diagnosis.services.errors import Refusal
 from skincare.accounts.models import ApiToken, Organisation, TokenScope, User
 from skincare.accounts.recently import is_recent
@@ -28,6 +29,9 @@ class Access(Enum):
     SIGNED_IN = "signed in"
     #: Clinicians of at least one organisation; which rows they see is the querysets' business (``for_user``).
     CLINICIAN = "clinician"
+    #: Dermatologists of at least one service; which rows they see is the querysets' business (``for_reader``).
+    DERMATOLOGIST = "dermatologist"
+    CLINICIAN_OR_DERMATOLOGIST = "clinician or dermatologist"
     #: Administrators of at least one organisation. They see no patients; they answer for patients' rights.
     ADMINISTRATOR = "administrator"
     CLINICIAN_OR_ADMINISTRATOR = "clinician or administrator"
@@ -59,14 +63,19 @@ class DeclaredAccess(BasePermission):
 
 _PLURAL: Final = {
     Access.CLINICIAN: "clinicians",
+    Access.DERMATOLOGIST: "dermatologists",
+    Access.CLINICIAN_OR_DERMATOLOGIST: "clinicians and dermatologists",
     Access.ADMINISTRATOR: "administrators",
     Access.CLINICIAN_OR_ADMINISTRATOR: "clinicians and administrators",
 }
 
 
 def _has_role(request: Request, access: Access) -> bool:
-    if access in (Access.CLINICIAN, Access.CLINICIAN_OR_ADMINISTRATOR) and clinics_of(request):
+    clinicians = (Access.CLINICIAN, Access.CLINICIAN_OR_ADMINISTRATOR, Access.CLINICIAN_OR_DERMATOLOGIST)
+    if access in clinicians and clinics_of(request):
         return True
+    if access in (Access.DERMATOLOGIST, Access.CLINICIAN_OR_DERMATOLOGIST):
+        return services_of_dermatologist(signed_in(request)).exists()
     administrators_too = access in (Access.ADMINISTRATOR, Access.CLINICIAN_OR_ADMINISTRATOR)
     return administrators_too and organisations_of_administrator(signed_in(request)).exists()
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -35,7 +36,7 @@ class JpegRenderer(BaseRenderer):
 class ImageContentView(ApiView):
     """One photograph."""
 
-    access: ClassVar = {"GET": Access.CLINICIAN}
+    access: ClassVar = {"GET": Access.CLINICIAN_OR_DERMATOLOGIST}
     renderer_classes = [JpegRenderer]
 
     @extend_schema(
@@ -53,7 +54,8 @@ class ImageContentView(ApiView):
     def get(self, request: Request, pk: Any) -> HttpResponse:
         """Fetch a photograph."""
         user = signed_in(request)
-        images = CaseImage.objects.filter(case__in=Case.objects.for_user(user))
+        cases = Q(case__in=Case.objects.for_user(user)) | Q(case__in=Case.objects.referred_to(user))
+        images = CaseImage.objects.filter(cases)
         image = get_object_or_404(images.select_related("case__patient__data_key_row"), pk=pk)
         image_links.check(request.query_params.get("signature", ""), image, user)
         patient = image.case.patient

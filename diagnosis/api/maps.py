@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -17,6 +18,7 @@ from diagnosis.api.schema import problem_examples
 from diagnosis.api.views import ApiView
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.models import Analysis, Case
+from diagnosis.services.first_reads import answer_withheld
 from diagnosis.services.maps import NoMap, draw_map
 from skincare.audit.record import record_reads
 
@@ -37,7 +39,7 @@ class PngRenderer(BaseRenderer):
 class MapView(ApiView):
     """One analysis's activation map."""
 
-    access: ClassVar = {"GET": Access.CLINICIAN}
+    access: ClassVar = {"GET": Access.CLINICIAN_OR_DERMATOLOGIST}
     renderer_classes = [PngRenderer]
 
     @extend_schema(
@@ -60,8 +62,11 @@ class MapView(ApiView):
         """Draw the map."""
         user = signed_in(request)
         refuse_unknown_parameters(request, {"class"})
-        analyses = Analysis.objects.filter(case__in=Case.objects.for_user(user)).prefetch_related("case__images")
+        cases = Q(case__in=Case.objects.for_user(user)) | Q(case__in=Case.objects.referred_to(user))
+        analyses = Analysis.objects.filter(cases).prefetch_related("case__images")
         analysis = get_object_or_404(analyses.select_related("case__patient__data_key_row"), pk=pk)
+        if answer_withheld(user, analysis.case):
+            raise Problem(403, "read_first", "record your own read first; the network's answer follows it")
         diagnosis = request.query_params.get("class")
         if diagnosis is not None and diagnosis not in CLASSES:
             raise Problem(400, "invalid", f"class must be one of {', '.join(CLASSES)}", field="class")

@@ -342,7 +342,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "AnalysisState": "diagnosis.models.AnalysisState",
         "CaseState": "diagnosis.models.CaseState",
+        "DeclineReason": "diagnosis.models.DeclineReason",
         "Diagnosis": "diagnosis.api.schema.DIAGNOSES",
+        "ErasureReason": "diagnosis.models.ErasureReason",
         "ImageKind": "diagnosis.models.ImageKind",
         "OrganisationKind": "skincare.accounts.models.Organisation.Kind",
         "VersionState": "diagnosis.models.VersionState",

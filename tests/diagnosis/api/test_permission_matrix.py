@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, path
 
 from diagnosis.api import image_links
 from diagnosis.api.sealed_cases import Content, write_content
-from diagnosis.models import Case
+from diagnosis.models import Case, ConsentScope, Referral
 from skincare.accounts.models import Organisation, Role, TokenScope, User
 from skincare.envelopes import seal_envelope
 from tests import factories
@@ -36,6 +36,8 @@ A_LIST = (401, 200, 200, 403, 403, 403, 200)
 AN_OBJECT = (401, 200, 404, 403, 403, 403, 200)
 OWN_ACCOUNT = (302, 200, 200, 200, 200, 200, 200)
 NOT_ONES_OWN = (302, 404, 404, 404, 404, 404, 404)
+#: For clinicians, and for dermatologists to whom it was referred.
+A_CASE_OF_READERS = (401, 200, 404, 404, 403, 403, 200)
 A_PAGE_OF_ADMINISTRATORS = (302, 403, 403, 403, 200, 403, 403)  # 302: to the log-in
 
 API = "api/v1/"
@@ -99,8 +101,19 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", f"{API}sealing-key/"): SIGNED_IN,
     ("GET", f"{API}cases/<uuid:pk>/"): AN_OBJECT,
     ("POST", f"{API}cases/<uuid:pk>/retry/"): (401, 409, 404, 403, 403, 403, 403),  # 409: it has an answer
-    ("GET", f"{API}images/<uuid:pk>/content/"): AN_OBJECT,
-    ("GET", f"{API}analyses/<uuid:pk>/map/"): AN_OBJECT,
+    ("GET", f"{API}images/<uuid:pk>/content/"): A_CASE_OF_READERS,
+    ("GET", f"{API}analyses/<uuid:pk>/map/"): A_CASE_OF_READERS,
+    ("GET", f"{API}diagnoses/"): SIGNED_IN,
+    ("GET", f"{API}referral-services/"): A_LIST,
+    ("GET", f"{API}referrals/"): A_LIST,
+    ("POST", f"{API}referrals/"): (401, 409, 404, 403, 403, 403, 403),  # 409: it is before a service
+    ("GET", f"{API}referrals/<uuid:pk>/"): A_CASE_OF_READERS,
+    ("POST", f"{API}referrals/<uuid:pk>/actions/"): (401, 200, 404, 404, 403, 403, 403),
+    ("POST", f"{API}referrals/<uuid:pk>/first-read/"): (401, 403, 403, 404, 403, 403, 403),
+    ("POST", f"{API}referrals/<uuid:pk>/assessments/"): (401, 403, 403, 404, 403, 403, 403),
+    ("GET", f"{API}referrals/<uuid:pk>/messages/"): A_CASE_OF_READERS,
+    ("POST", f"{API}referrals/<uuid:pk>/messages/"): (401, 201, 404, 404, 403, 403, 403),
+    ("GET", f"{API}worklist/"): (401, 403, 403, 200, 403, 403, 403),
     ("GET", f"{API}model-versions/"): SIGNED_IN,
     ("GET", f"{API}model-versions/<uuid:pk>/"): SIGNED_IN,
     ("GET", "^api/(?P<path>.*)$"): (404,) * 7,
@@ -122,6 +135,7 @@ class World:
     case: Case
     users: dict[str, User | None] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
+    referral: Referral | None = None
 
     def client(self, person: str) -> ApiClient:
         """Requests by the person."""
@@ -135,6 +149,8 @@ def world(db: None) -> World:
     clinic = factories.organisation_of(own)
     service = factories.organisation(Organisation.Kind.DERMATOLOGY_SERVICE)
     made = World(own, case_with_a_map(own))
+    factories.grant(made.case.patient, own, ConsentScope.TELEDERMATOLOGY)
+    made.referral = factories.referral(own, of=made.case)
     made.users = {
         "anonymous": None,
         "own": own,
@@ -173,6 +189,7 @@ def address_of(route: str, world: World, user: User | None) -> str:
         "images": image.pk,
         "analyses": case.analysis.pk,
         "model-versions": version().pk,
+        "referrals": world.referral.pk if world.referral else None,
     }[kind]
     address = f"/{route.replace('<uuid:pk>', str(pk))}"
     if kind == "images" and user is not None:
@@ -195,6 +212,17 @@ def body_of(route: str, world: World, user: User | None) -> Any:
             return consent()
         case "patients/<uuid:pk>/erase/":
             return {"reason": "patient_request", "record_number": world.case.patient.record_number}
+        case "referrals/":
+            assert world.referral is not None
+            return {"case": str(world.case.pk), "service": str(world.referral.service_id), "urgency": "soon"}
+        case "referrals/<uuid:pk>/actions/":
+            return {"action": "withdraw"}
+        case "referrals/<uuid:pk>/first-read/":
+            return {"diagnosis": "nevus", "confidence": 50}
+        case "referrals/<uuid:pk>/assessments/":
+            return {"diagnosis": "nevus", "confidence": 50, "plan": "reassure"}
+        case "referrals/<uuid:pk>/messages/":
+            return {"text": "Thank you"}
         case "lesions/":
             return {"patient": str(world.case.patient_id), "anatom_site_general": "head/neck"}
     return {}
