@@ -59,7 +59,7 @@ def refer_case(*, user: User, new: NewReferral) -> Referral:
     """
     case = Case.objects.for_user(user).filter(pk=new.case).first()
     if case is None:
-        raise Refusal("not_found", f"there is no case {new.case} of yours", field="case")
+        raise Refusal("not_found", "there is no such case of yours", field="case")
     patient = lock_patient(case.patient_id)
     if patient.erased:
         raise PatientErased(f"patient {patient.pk} was erased")

@@ -238,7 +238,7 @@ class TestReferring:
 
     def test_neither_anothers_case_nor_a_clinic_as_service(self) -> None:
         by = factories.clinician()
-        with pytest.raises(Refusal, match="no case"):
+        with pytest.raises(Refusal, match="no such case"):
             factories.referral(factories.clinician(), of=factories.referrable_case(by))
         with pytest.raises(Refusal, match="no dermatology service"):
             factories.referral(by, factories.organisation())
