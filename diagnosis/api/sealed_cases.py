@@ -125,6 +125,12 @@ class SealedCasesView(ApiView):
         responses={201: DeliveredDocument, **problem_examples(400, 401, 403, 404, 409, 410, 413, 415, 422, 429)},
         examples=[
             OpenApiExample(
+                "An envelope",
+                value="(the bytes of the envelope)",
+                request_only=True,
+                media_type="application/octet-stream",
+            ),
+            OpenApiExample(
                 "Arrived",
                 value={"id": "2d5f0c1e-8f2a-4a44-9a3a-0c7b1a9e5d11", "state": "waiting", "replayed": False},
                 response_only=True,

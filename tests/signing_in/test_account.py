@@ -208,7 +208,7 @@ def test_what_is_sensitive_asks_who_it_is_after_ten_minutes_and_leads_back(clini
 def test_confirming_leads_to_no_other_site(clinician: User) -> None:
     browser = codes.sign_in(clinician)
     form = {"password": factories.PASSWORD, "next": "https://elsewhere.example/"}
-    assert browser.post("/account/confirm/", form)["Location"] == "/"
+    assert browser.post("/account/confirm/", form)["Location"] == "/start/"
 
 
 def test_a_session_exports_and_erases_only_with_a_fresh_proof() -> None:

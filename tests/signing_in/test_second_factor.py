@@ -63,7 +63,7 @@ def test_whoever_has_a_factor_is_asked_for_it_also_where_none_is_required(clinic
     assert browser.post("/sign-in/code/", {"code": "000000"}).status_code == 200
     assert browser.get("/account/").status_code == 302
 
-    assert browser.post("/sign-in/code/", {"code": codes.code_of(secret)})["Location"] == "/"
+    assert browser.post("/sign-in/code/", {"code": codes.code_of(secret)})["Location"] == "/start/"
 
     assert browser.get("/account/").status_code == 200
     started = AuditEvent.objects.get(action="session.started", actor=clinician)

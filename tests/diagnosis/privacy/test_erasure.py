@@ -32,9 +32,9 @@ from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.patients import NewLesion, create_lesion
 from skincare.accounts.models import Role, User
 from skincare.audit.models import AuditEvent
-from skincare.audit.seals import seal_waiting
 from skincare.audit.verification import verify
 from tests import factories
+from tests.audit.chains import seal_all
 from tests.diagnosis.api.requests import ApiClient, token_for
 from tests.diagnosis.services.answers import answered
 
@@ -264,11 +264,11 @@ def test_an_erasure_and_a_submission_at_once_leave_no_readable_case(tmp_path: Pa
 @pytest.mark.django_db(transaction=True)
 def test_the_audit_chain_still_verifies_after_an_erasure() -> None:
     case = factories.case(factories.clinician())
-    seal_waiting()
+    seal_all()
     before = verify()
 
     erase_patient(patient_id=case.patient_id, reason=REQUEST)
-    seal_waiting()
+    seal_all()
 
     after = verify([before.head])
     assert (after.seals, after.events, after.tail.count) == (2, before.events + 2, 0)
