@@ -135,7 +135,7 @@ class SealedCasesView(ApiView):
                 value={"id": "2d5f0c1e-8f2a-4a44-9a3a-0c7b1a9e5d11", "state": "waiting", "replayed": False},
                 response_only=True,
                 status_codes=["201"],
-            )
+            ),
         ],
     )
     def post(self, request: Request) -> Response:
