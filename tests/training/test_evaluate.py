@@ -168,6 +168,22 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_judged(tmp_path: Path) -> 
         assert image in said
 
 
+def test_with_masks_it_says_whether_the_maps_look_at_the_lesion(tmp_path: Path) -> None:
+    rows = real_rows()[:2]
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    Image.new("L", (600, 450), 255).save(masks / f"{rows[0]['image_id']}_segmentation.png")
+    (masks / f"{rows[1]['image_id']}_segmentation.png").write_bytes(b"no picture")
+
+    report, said = evaluate(tmp_path / "out", REAL, write_csv(tmp_path / "labels.csv", rows), "--masks", str(masks))
+
+    assert report["images"] == 2
+    assert report["map_focus"]["all"]["images"] == 1
+    assert report["map_focus"]["all"]["malignant_map_energy_inside"]["value"] == 1.0
+    assert list(report["problems"]["masks_unreadable"]) == [rows[1]["image_id"]]
+    assert rows[1]["image_id"] in said
+
+
 def test_nothing_to_judge_and_unusable_labels_are_errors_that_name_the_way_out(tmp_path: Path) -> None:
     labels = write_csv(tmp_path / "labels.csv", real_rows())
     (tmp_path / "empty").mkdir()

@@ -4,10 +4,11 @@ import csv
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,7 @@ from training.evaluation import metrics
 from training.evaluation.calibration import BINS
 from training.evaluation.figures import estimates, nested
 from training.evaluation.labelled import Picture, Problems, photograph_of
+from training.evaluation.map_focus import Focus, MaskUnreadable, focus_of, focus_table, read_mask
 from training.evaluation.report import Answers, confusion, subgroups
 from training.evaluation.statistics import DRAWS, Estimate
 
@@ -56,6 +58,8 @@ class Judged:
     abstained_for: str
     """One of `recommendation.AbstentionReason`, or empty where the network answers."""
     level: Level
+    focus: Focus | None
+    """How the activation map lies to the lesion's outline; None where there is no mask."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,12 @@ def review(
     pictures: dict[str, Picture],
     problems: Problems,
     progress: Callable[[], None] = lambda: None,
+    masks: Mapping[str, Picture] = MappingProxyType({}),
 ) -> Reviewed:
     """Take each picture as an upload is taken, and read it as a dermoscopic case of its own.
 
     The network is asked also where it would abstain, so that this can be counted in and left out. What cannot be taken
-    is added to `problems`. `progress` is called after each picture.
+    is added to `problems`. `progress` is called after each picture. `masks`: of lesions' outlines, by image id.
     """
     judged = []
     spent = 0.0
@@ -93,6 +98,7 @@ def review(
             reading = network.read(decode_view(photograph.stored_view)[np.newaxis])[0]
             case = ReadImage(Kind.DERMOSCOPIC, photograph.quality, reading)
             answer = conclude([case], ClinicalPicture(), network.bundle.thresholds)
+            spent += time.perf_counter() - started
             judged.append(
                 Judged(
                     record=record,
@@ -102,11 +108,23 @@ def review(
                     risk=reading.risk,
                     abstained_for=str(answer.reason) if answer.reason else "",
                     level=answer.recommendation,
+                    focus=_focus(reading, record.image_id, masks, network.bundle.temperature, problems),
                 )
             )
-            spent += time.perf_counter() - started
         progress()
     return Reviewed(judged, len(judged) / spent if spent else 0.0)
+
+
+def _focus(
+    reading: Reading, image_id: str, masks: Mapping[str, Picture], temperature: float, problems: Problems
+) -> Focus | None:
+    if image_id not in masks:
+        return None
+    try:
+        return focus_of(reading.map, temperature, reading.predicted, read_mask(masks[image_id]))
+    except MaskUnreadable as unreadable:
+        problems.masks_unreadable[image_id] = str(unreadable)
+        return None
 
 
 def look_again(network: Network, judged: Judged) -> tuple[View, Reading]:
@@ -167,6 +185,7 @@ def report(reviewed: Reviewed, problems: Problems, bundle: Bundle, digest: str, 
         "reliability": _reliability(everything),
         "thresholds": _thresholds(everything, bundle),
         "subgroups": subgroups(everything, records, bundle.thresholds.refer, draws=draws // 2),
+        "map_focus": _map_focus(judged, everything.groups, draws),
         "mistakes": [_mistake(each) for each in surest_mistakes(judged)],
         "known_to_the_training": _overlap(records, bundle),
         "problems": problems.as_dict(),
@@ -265,6 +284,15 @@ def _thresholds(answers: Answers, bundle: Bundle) -> list[dict[str, Any]]:
             }
         )
     return table
+
+
+def _map_focus(judged: list[Judged], groups: NDArray[np.str_], draws: int) -> dict[str, Any]:
+    """Empty where no masks were given."""
+    measured = [(each.focus, each.record.diagnosis, place) for place, each in enumerate(judged) if each.focus]
+    if not measured:
+        return {}
+    found, truth, places = zip(*measured, strict=True)
+    return focus_table(found, truth, groups[list(places)], draws)
 
 
 def surest_mistakes(judged: list[Judged], most: int = MISTAKES) -> list[Judged]:

@@ -53,6 +53,9 @@ class Problems:
     unreadable: dict[str, str] = field(default_factory=dict)
     """Not taken as a photograph, and why."""
 
+    masks_unreadable: dict[str, str] = field(default_factory=dict)
+    """The outline of the lesion is no picture: the image is judged, its map is not."""
+
     @property
     def left_out(self) -> int:
         """How many labelled images are not judged."""
@@ -176,7 +179,7 @@ def find_pictures(sources: Iterable[Path], wanted: Iterable[str], problems: Prob
     """
     found: dict[str, list[Picture]] = defaultdict(list)
     for source in sources:
-        for picture in _pictures_of(source):
+        for picture in pictures_of(source):
             found[picture.image_id].append(picture)
     labelled = set(wanted)
     known = labelled | set(problems.no_known_diagnosis) | set(problems.labels_contradict)
@@ -198,7 +201,8 @@ def find_pictures(sources: Iterable[Path], wanted: Iterable[str], problems: Prob
     return chosen
 
 
-def _pictures_of(source: Path) -> Iterable[Picture]:
+def pictures_of(source: Path) -> Iterable[Picture]:
+    """Every image file of a folder, with all below it, or of a zip. Raises `LabelsRefused` for anything else."""
     if source.is_dir():
         for path in sorted(source.rglob("*")):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():

@@ -41,7 +41,17 @@ _PROBLEMS: Final = {
     "found_twice": "Found more than once with the same bytes: counted once",
     "images_contradict": "Several different files of this name: left out",
     "unreadable": "Not taken as a photograph: left out",
+    "masks_unreadable": "Outlines that could not be read: their maps are not judged",
 }
+
+#: Columns of the table on activation maps.
+FOCUS: Final = (
+    "lesion_share_of_frame",
+    "malignant_map_energy_inside",
+    "malignant_map_pointing_game",
+    "decision_map_energy_inside",
+    "decision_map_pointing_game",
+)
 
 #: So many names of a kind are spelled out in the page; report.json holds them all.
 _NAMED: Final = 40
@@ -89,6 +99,9 @@ def render_page(report: dict[str, Any], mistakes: list[Judged], examples: list[J
             "roc": _roc_chart(report),
             "reliability": _reliability_chart(report),
             "subgroups": _subgroups(report),
+            "map_focus": [
+                (kind, row["images"], [_mean(row[name]) for name in FOCUS]) for kind, row in report["map_focus"].items()
+            ],
             "problems": [
                 (text, len(report["problems"][kind]), _named(report["problems"][kind]))
                 for kind, text in _PROBLEMS.items()
@@ -99,6 +112,10 @@ def render_page(report: dict[str, Any], mistakes: list[Judged], examples: list[J
             "examples": _pictures(examples, network),
         },
     )
+
+
+def _mean(figure: dict[str, float]) -> str:
+    return f"{figure['value']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
 
 
 def _shade(count: int, row: list[int]) -> int:

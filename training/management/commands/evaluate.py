@@ -17,6 +17,7 @@ from diagnosis.classifier.taxonomy import CLASSES
 from training.evaluation import judgement, page
 from training.evaluation.judgement import Judged
 from training.evaluation.labelled import LabelsRefused, Problems, find_pictures, read_labels
+from training.evaluation.map_focus import find_masks
 from training.evaluation.versions import open_version
 
 #: So many names of a kind of problem are printed; the report holds them all.
@@ -49,6 +50,15 @@ class Command(BaseCommand):
             "--output", type=Path, default=Path("var/evaluation"), metavar="FOLDER", help="default: %(default)s"
         )
 
+        parser.add_argument(
+            "--masks",
+            type=Path,
+            nargs="+",
+            default=[],
+            metavar="FOLDER_OR_ZIP",
+            help="lesions' outlines, IMAGE_ID_segmentation.png as HAM10000's: do activation maps look at the lesion",
+        )
+
     def handle(self, *args: object, **options: Any) -> None:
         """Judge, write, and say what was found and what could not be used."""
         problems = Problems()
@@ -58,6 +68,7 @@ class Command(BaseCommand):
             network = Network.open(bundle)
             records = read_labels(options["labels"], problems)
             pictures = find_pictures(options["images"], [record.image_id for record in records], problems)
+            masks = find_masks(options["masks"])
             output.mkdir(parents=True, exist_ok=True)
         except BundleRefused as error:
             raise CommandError(f"the network cannot be loaded: {error}") from error
@@ -66,7 +77,7 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{output}: cannot be written ({error.strerror})") from error
         with _progress(len(pictures)) as advance:
-            reviewed = judgement.review(network, records, pictures, problems, advance)
+            reviewed = judgement.review(network, records, pictures, problems, advance, masks)
         self._name_problems(problems)
         if not reviewed.judged:
             raise CommandError("nothing to judge: no labelled image could be read; the lines above say why")
