@@ -29,7 +29,7 @@ class Icon(RedirectView):
 
 
 #: Where people of a role work; who has several is led to the first of them.
-_PLACES = ((Role.CLINICIAN, "capture"), (Role.ADMINISTRATOR, "privacy"))
+_PLACES = ((Role.CLINICIAN, "capture"), (Role.DERMATOLOGIST, "worklist"), (Role.ADMINISTRATOR, "privacy"))
 
 
 class Start(LoginRequiredMixin, RedirectView):

@@ -79,17 +79,34 @@ def worklist(
         key, pk = after
         # The first condition is what the index serves, the second passes over equal keys.
         rows = rows.filter(sort_key__gte=key).filter(Q(sort_key__gt=key) | Q(pk__gt=pk))
-    found = list(
-        rows.select_related("case__organisation", "case__analysis", "case__patient__data_key_row", "claimed_by").defer(
-            "case__analysis__sealed_map",
-            "case__analysis__sealed_embedding",
-            "case__analysis__readings",
-            "case__analysis__conditions",
-            "case__analysis__timings",
-        )[: size + 1]
-    )
+    found = list(_with_what_a_row_shows(rows)[: size + 1])
     last = found[size - 1] if len(found) > size else None
     return Page(found[:size], None if last is None else (last.sort_key, last.pk))
+
+
+def page_before(*, user: User, service: Organisation, filters: Filters, before: Key, size: int = PAGE_SIZE) -> Page:
+    """The page that ends in front of a row, in the worklist's order; its ``next_key`` is that of its last row.
+
+    Raises:
+        Refusal: an unknown filter.
+    """
+    filters.check()
+    key, pk = before
+    rows = _filtered(user, service, filters).filter(sort_key__lte=key).filter(Q(sort_key__lt=key) | Q(pk__lt=pk))
+    found = list(_with_what_a_row_shows(rows.order_by("-sort_key", "-pk"))[:size])[::-1]
+    return Page(found, (found[-1].sort_key, found[-1].pk) if found else None)
+
+
+def _with_what_a_row_shows(rows: QuerySet[Referral]) -> QuerySet[Referral]:
+    return rows.select_related(
+        "case__organisation", "case__analysis", "case__patient__data_key_row", "claimed_by"
+    ).defer(
+        "case__analysis__sealed_map",
+        "case__analysis__sealed_embedding",
+        "case__analysis__readings",
+        "case__analysis__conditions",
+        "case__analysis__timings",
+    )
 
 
 def _filtered(user: User, service: Organisation, filters: Filters) -> QuerySet[Referral]:

@@ -40,6 +40,8 @@ NOT_ONES_OWN = (302, 404, 404, 404, 404, 404, 404)
 A_CASE_OF_READERS = (401, 200, 404, 404, 403, 403, 200)
 A_PAGE_OF_ADMINISTRATORS = (302, 403, 403, 403, 200, 403, 403)  # 302: to the log-in
 
+A_REFERRAL_OF_ANOTHER_SERVICE = (302, 403, 403, 404, 403, 403, 403)  # who sees one: tests of web/worklist
+
 API = "api/v1/"
 TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", ""): ALL_200,
@@ -77,6 +79,13 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "account/tokens/"): (302,) * 7,
     ("POST", "account/tokens/<slug:name>/end/"): NOT_ONES_OWN,
     ("GET", "account/organisations/<uuid:pk>/"): A_PAGE_OF_ADMINISTRATORS,
+    ("GET", "worklist/"): (302, 403, 403, 200, 403, 403, 403),
+    ("GET", "worklist/<uuid:pk>/"): A_REFERRAL_OF_ANOTHER_SERVICE,
+    ("GET", "worklist/<uuid:pk>/revision/"): A_REFERRAL_OF_ANOTHER_SERVICE,
+    ("GET", "worklist/<uuid:pk>/map/"): A_REFERRAL_OF_ANOTHER_SERVICE,
+    ("GET", "worklist/<uuid:pk>/photographs/<uuid:image>/"): A_REFERRAL_OF_ANOTHER_SERVICE,
+    ("GET", "worklist/<uuid:pk>/message-photographs/<uuid:image>/"): A_REFERRAL_OF_ANOTHER_SERVICE,
+    ("POST", "worklist/<uuid:pk>/do/<slug:action>/"): A_REFERRAL_OF_ANOTHER_SERVICE,
     ("POST", f"{API}auth/token/"): (201,) * 7,
     ("GET", f"{API}auth/token/"): SIGNED_IN,
     ("DELETE", f"{API}auth/token/"): (401, 204, 204, 204, 204, 204, 204),
@@ -123,7 +132,7 @@ WHO_SAW = {("GET", f"{API}patients/<uuid:pk>/accesses/"), ("GET", "privacy/patie
 #: Where that administrator sees which colleagues have no second factor.
 WHO_IS_HERE = {("GET", "account/organisations/<uuid:pk>/")}
 #: Answered to a browser's session.
-PAGES = ("privacy/", "account/", "capture/")
+PAGES = ("privacy/", "account/", "capture/", "worklist/")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -167,11 +176,23 @@ def world(db: None) -> World:
     return made
 
 
+def referrable(world: World) -> Case:
+    """The world's case, with the consent that a referral needs."""
+    factories.grant(world.case.patient, world.own, ConsentScope.TELEDERMATOLOGY)
+    return world.case
+
+
 def address_of(route: str, world: World, user: User | None) -> str:
     """The address of a route for the case of this world."""
     case = world.case
     if route.endswith("$"):
         return f"/{API}nowhere/"
+    if route.startswith("worklist/"):
+        referral = Referral.objects.first() or factories.referral(world.own, of=referrable(world))
+        image = world.case.images.get().pk
+        for part, value in (("<uuid:pk>", referral.pk), ("<uuid:image>", image), ("<slug:action>", "accept")):
+            route = route.replace(part, str(value))
+        return f"/{route}"
     if route.startswith("account/"):
         # The case's clinic; somebody else's passkey, session and token.
         clinic = str(factories.organisation_of(world.own).pk)

@@ -1,0 +1,1 @@
+"""/worklist/: where dermatologists work through the referrals of their services."""

@@ -1,0 +1,310 @@
+"""The case reading page, and what is done there: each by one service, with its refusal shown in place."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+
+from diagnosis.models import Case, DeclineReason, FirstRead, OpinionState, Plan, Referral
+from diagnosis.models.assessments import Assessment
+from diagnosis.models.sealed import PatientErased
+from diagnosis.models.service_policies import services_of_dermatologist
+from diagnosis.services.accesses import ACTIONS
+from diagnosis.services.assessments import NewAssessment, amend_assessment, sign_assessment
+from diagnosis.services.errors import Conflict, Refusal
+from diagnosis.services.first_reads import (
+    NewRead,
+    asked_opinion,
+    own_read,
+    record_first_read,
+    sees_other_reads,
+    show_answer,
+)
+from diagnosis.services.referral_messages import ask_clinician, mark_seen, send_message
+from diagnosis.services.referral_moves import history
+from diagnosis.services.referral_states import Who, allowed, parts_of, person
+from diagnosis.services.referrals import accept_referral, decline_referral, release_referral, take_over_referral
+from diagnosis.services.second_opinions import ask_opinion, consensus_of, decline_opinion, withdraw_opinion
+from diagnosis.services.worklist import page_before, worklist
+from diagnosis.web.worklist import reading
+from diagnosis.web.worklist.base import ReaderPage, polled, proof_of
+from diagnosis.web.worklist.lists import chosen_filters, query_of
+from skincare.accounts.models import Organisation, Role, User
+from skincare.audit.record import record_reads
+
+
+class CasePage(ReaderPage):
+    """One referral, to be read."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Show it."""
+        return self.show(request, self.referral_or_404(pk))
+
+    def show(
+        self, request: HttpRequest, referral: Referral, refusal: Refusal | None = None, form: str = ""
+    ) -> HttpResponse:
+        """The page, with a refusal of what was sent and the form as it was."""
+        case = referral.case
+        record_reads(self.user, [(case.organisation_id, case.patient_id)])
+        context = self._context(request, referral)
+        context |= {"refusal": refusal, "refused_form": form, "posted": request.POST if refusal else QueryDict()}
+        status = 200 if refusal is None else (409 if isinstance(refusal, Conflict) else 422)
+        response = render(request, "worklist/case.html", context, status=status)
+        if context["messages"] is not None:
+            mark_seen(user=self.user, referral=referral)
+        return response
+
+    def _context(self, request: HttpRequest, referral: Referral) -> dict[str, object]:
+        user, case, lesion = self.user, referral.case, referral.case.lesion
+        parts = parts_of(user, referral)
+        opinion = asked_opinion(user, referral)
+        asked = opinion if opinion is not None and opinion.state == OpinionState.ASKED else None
+        read = own_read(user, referral)
+        if read is not None:
+            read.referral = referral
+        analysis = show_answer(user=user, referral=referral)
+        network = reading.network_words(analysis) if analysis is not None else None
+        may = set(allowed(referral, user))
+        visits = list(
+            Case.objects.referred_to(user)
+            .filter(lesion=case.lesion_id)
+            .prefetch_related("images")
+            .order_by("-seen_at", "-pk")
+        )
+        this = next(visit for visit in visits if visit.pk == case.pk)
+        return {
+            "referral": referral,
+            "case": case,
+            "asked": asked,
+            "read": read,
+            "first_diagnosis": read.diagnosis if read else "",
+            "first_confidence": str(read.confidence) if read else "",
+            "read_name": reading.name_of(read.diagnosis) if read else "",
+            "may_read": read is None and referral.open and (Who.CLAIMANT in parts or asked is not None),
+            "blind": analysis is None,
+            "network": network,
+            "may": {action.value for action in may},
+            "may_write": Who.DERMATOLOGIST in parts and (referral.open or referral.answered_at is not None),
+            "may_ask_opinion": Who.CLAIMANT in parts and referral.open and read is not None,
+            "photographs": reading.photographs_of(referral, this),
+            "earlier": [
+                photograph
+                for visit in visits
+                if visit.pk != case.pk
+                for photograph in reading.photographs_of(referral, visit)
+            ],
+            "checklist": reading.checklist_of(case),
+            "history": reading.history_of(case),
+            "point": (str(round((lesion.body_map_x or 0) * 100)), str(round((lesion.body_map_y or 0) * 220)))
+            if lesion.body_map_side
+            else None,
+            "groups": reading.choices_of_diagnosis(),
+            "quick": [(code, reading.name_of(code)) for code in reading.QUICK],
+            "confidences": [str(number) for number in reading.CONFIDENCES],
+            "plans": Plan.choices,
+            "decline_reasons": DeclineReason.choices,
+            "messages": reading.messages_of(referral) if reading.messages_shown(user, referral) else None,
+            "assessments": _assessments(referral) if _sees_assessments(user, referral, read) else [],
+            "reads": _reads(referral) if sees_other_reads(user, referral) else [],
+            "consensus": consensus_of(referral) if sees_other_reads(user, referral) else None,
+            "opinion_open": referral.opinions.filter(state=OpinionState.ASKED, asked_by=user).first(),
+            "colleagues": _colleagues(user, referral),
+            "other_services": Organisation.objects.filter(kind=Organisation.Kind.DERMATOLOGY_SERVICE).exclude(
+                pk=referral.service_id
+            ),
+            "timeline": [(at, str(ACTIONS.get(action, action)), who) for at, action, who in history(referral)],
+            "revision": str(referral.revision),
+            **self._neighbours(request, referral),
+        }
+
+    def _neighbours(self, request: HttpRequest, referral: Referral) -> dict[str, str]:
+        service = next((each for each in self.services if each.pk == referral.service_id), None)
+        if service is None:
+            return {"list_address": reverse("worklist"), "next": "", "previous": "", "query": ""}
+        filters = chosen_filters(request)
+        query = query_of(filters, service)
+        key = (referral.sort_key, referral.pk)
+        after = worklist(user=self.user, service=service, filters=filters, after=key, size=1).referrals
+        before = page_before(user=self.user, service=service, filters=filters, before=key, size=1).referrals
+        return {
+            "list_address": f"{reverse('worklist')}?{query}",
+            "query": query,
+            "next": f"{reverse('worklist-case', args=[after[0].pk])}?{query}" if after else "",
+            "previous": f"{reverse('worklist-case', args=[before[0].pk])}?{query}" if before else "",
+        }
+
+
+class RevisionPage(ReaderPage):
+    """Whether a referral has changed: its number of changes and nothing else, so that polling tells nothing."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Tell it, or that it is as it was."""
+        return polled(request, str(self.referral_or_404(pk).revision))[0]
+
+
+class ActionPage(CasePage):
+    """POST worklist/<id>/<action>/: do it, and go back to the page."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, pk: UUID, action: str) -> HttpResponse:
+        """Do it."""
+        referral = self.referral_or_404(pk)
+        act = ACTS.get(action)
+        if act is None:
+            raise Http404
+        try:
+            act(self.user, request, referral)
+        except Refusal as refusal:
+            return self.show(request, self.referral_or_404(pk), refusal, action)
+        except PatientErased as erased:
+            raise Http404 from erased
+        query = f"?{request.GET.urlencode()}" if request.GET else ""
+        gone = not Referral.objects.for_reader(self.user).filter(pk=pk).exists()
+        address = reverse("worklist") if gone else reverse("worklist-case", args=[pk])
+        return HttpResponseRedirect(
+            f"{address}{query}{'' if gone else AFTER.get(action, '')}", status=HTTPStatus.SEE_OTHER
+        )
+
+
+def _number(request: HttpRequest, field: str) -> int | None:
+    text = request.POST.get(field, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 5):
+        raise Refusal("not_a_number", f"{field}: {text!r} is not a whole number", field=field)
+    return int(text)
+
+
+def _confidence(request: HttpRequest) -> int:
+    number = _number(request, "confidence")
+    if number is None:
+        raise Refusal("confidence_missing", "say how confident you are", field="confidence")
+    return number
+
+
+def _diagnosis(request: HttpRequest) -> str:
+    code = request.POST.get("diagnosis", "")
+    if not code:
+        raise Refusal("diagnosis_missing", "choose a diagnosis", field="diagnosis")
+    return code
+
+
+def _text(request: HttpRequest, field: str = "text") -> str:
+    return request.POST.get(field, "").replace("\r\n", "\n")
+
+
+def _images(request: HttpRequest) -> list[bytes]:
+    return [upload.read() for upload in request.FILES.getlist("images")]
+
+
+def _read(user: User, request: HttpRequest, referral: Referral) -> None:
+    new = NewRead(_diagnosis(request), _confidence(request), _text(request, "comment"))
+    record_first_read(user=user, referral_id=referral.pk, new=new)
+
+
+def _assessment(request: HttpRequest) -> NewAssessment:
+    plan = request.POST.get("plan", "")
+    if not plan:
+        raise Refusal("plan_missing", "choose what is to be done", field="plan")
+    months = _number(request, "months") if plan == Plan.OBSERVE else None
+    return NewAssessment(_diagnosis(request), _confidence(request), plan, months, _text(request))
+
+
+def _sign(user: User, request: HttpRequest, referral: Referral) -> None:
+    sign_assessment(user=user, referral_id=referral.pk, new=_assessment(request), proof=proof_of(request))
+
+
+def _amend(user: User, request: HttpRequest, referral: Referral) -> None:
+    amend_assessment(user=user, referral_id=referral.pk, new=_assessment(request), proof=proof_of(request))
+
+
+def _decline(user: User, request: HttpRequest, referral: Referral) -> None:
+    reason = request.POST.get("reason", "")
+    if reason not in DeclineReason.values:
+        raise Refusal("reason_missing", "choose why you decline", field="reason")
+    decline_referral(
+        user=user, referral_id=referral.pk, reason=DeclineReason(reason), explanation=_text(request, "explanation")
+    )
+
+
+def _ask_opinion(user: User, request: HttpRequest, referral: Referral) -> None:
+    kind, _colon, text = request.POST.get("of", "").partition(":")
+    try:
+        pk = UUID(text)
+    except ValueError as error:
+        raise Refusal("reader_missing", "choose whom to ask", field="of") from error
+    reader = pk if kind == "reader" else None
+    service = referral.service_id if reader else pk
+    ask_opinion(user=user, referral_id=referral.pk, service=service, reader=reader, question=_text(request, "question"))
+
+
+def _end_opinion(user: User, request: HttpRequest, referral: Referral) -> None:
+    opinion = asked_opinion(user, referral)
+    if opinion is not None and opinion.state == OpinionState.ASKED:
+        decline_opinion(user=user, opinion_id=opinion.pk)
+        return
+    own = referral.opinions.filter(state=OpinionState.ASKED, asked_by=user).first()
+    if own is None:
+        raise Conflict("opinion_over", "no opinion is awaited any more")
+    withdraw_opinion(user=user, opinion_id=own.pk)
+
+
+Act = Callable[[User, HttpRequest, Referral], object]
+ACTS: Final[dict[str, Act]] = {
+    "accept": lambda user, request, referral: accept_referral(user=user, referral_id=referral.pk),
+    "take-over": lambda user, request, referral: take_over_referral(user=user, referral_id=referral.pk),
+    "release": lambda user, request, referral: release_referral(user=user, referral_id=referral.pk),
+    "decline": _decline,
+    "read": _read,
+    "sign": _sign,
+    "amend": _amend,
+    "ask": lambda user, request, referral: ask_clinician(
+        user=user, referral_id=referral.pk, text=_text(request), images=_images(request)
+    ),
+    "message": lambda user, request, referral: send_message(
+        user=user, referral_id=referral.pk, text=_text(request), images=_images(request)
+    ),
+    "ask-opinion": _ask_opinion,
+    "end-opinion": _end_opinion,
+}
+#: Where on the page one goes on.
+AFTER: Final = {"read": "#answer", "ask": "#messages", "message": "#messages", "ask-opinion": "#opinions"}
+
+
+def _sees_assessments(user: User, referral: Referral, read: FirstRead | None) -> bool:
+    return read is not None or sees_other_reads(user, referral)
+
+
+def _assessments(referral: Referral) -> list[dict[str, object]]:
+    found = []
+    for assessment in Assessment.objects.filter(referral=referral).order_by("-signed_at"):
+        assessment.referral = referral
+        found.append(
+            {
+                "assessment": assessment,
+                "name": reading.name_of(assessment.diagnosis),
+                "plan": assessment.get_plan_display(),
+                "text": assessment.text,
+                "signature": assessment.signature,
+            }
+        )
+    return found
+
+
+def _reads(referral: Referral) -> list[dict[str, object]]:
+    reads = FirstRead.objects.filter(referral=referral).select_related("reader")
+    return [{"read": read, "reader": person(read.reader), "name": reading.name_of(read.diagnosis)} for read in reads]
+
+
+def _colleagues(user: User, referral: Referral) -> list[tuple[str, str]]:
+    if not services_of_dermatologist(user).filter(pk=referral.service_id).exists():
+        return []
+    found = User.objects.filter(
+        is_active=True, memberships__organisation=referral.service_id, memberships__role=Role.DERMATOLOGIST
+    ).exclude(pk=user.pk)
+    return [(str(colleague.pk), person(colleague)) for colleague in found.distinct().order_by("last_name", "email")]

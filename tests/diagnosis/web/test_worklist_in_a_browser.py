@@ -1,0 +1,135 @@
+"""A referral from the list to the amended answer, in a real browser: by keys, on a phone, live, without barriers."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.core.management import call_command
+from playwright.sync_api import BrowserContext, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from diagnosis.models import AnatomicalSite, AnswerShown, Assessment, Case, ConsentScope, FirstRead, Referral, Urgency
+from diagnosis.services.patients import NewLesion
+from diagnosis.services.reading import read_waiting_cases
+from diagnosis.services.referral_messages import reply_to_question
+from skincare.accounts.models import User
+from tests import factories
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def two_visits(clinician: User) -> Case:
+    """A lesion with a point on the body map, photographed twice; the real network has read both."""
+    consents = [factories.statement(), factories.statement(scope=ConsentScope.TELEDERMATOLOGY)]
+    place = NewLesion(AnatomicalSite.POSTERIOR_TORSO, body_map_side="back", body_map_x=0.42, body_map_y=0.3)
+    first = factories.submit(clinician, factories.new_case(consents=consents, lesion=place)).case
+    second = factories.new_case(consents=[], patient=first.patient_id, lesion=first.lesion_id)
+    return factories.submit(clinician, second).case
+
+
+def look(page: Page, name: str) -> None:
+    """No barrier that axe knows of, no sideways scrolling on a phone; a picture where SHOTS names a folder."""
+    for width, height in ((360, 740), (1280, 860)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        if folder := os.environ.get("SHOTS"):
+            page.screenshot(path=Path(folder) / f"{name}-{width}.png", full_page=width == 1280)
+
+
+def test_a_case_from_the_list_to_the_amended_answer(live_server: LiveServer, browser_context: BrowserContext) -> None:
+    call_command("register_shipped_model")
+    clinician, reader = factories.clinician(), factories.dermatologist(first_name="Ingrid", last_name="Solberg")
+    service = factories.organisation_of(reader)
+    referral = factories.referral(clinician, service, Urgency.URGENT_SUSPECTED_CANCER, of=two_visits(clinician))
+    read_waiting_cases()
+    page = browser_context.new_page()
+
+    page.goto(f"{live_server.url}/sign-in/")
+    page.get_by_label("E-mail").fill(reader.email)
+    page.get_by_label("Password", exact=True).fill(factories.PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name=service.name)).to_be_visible()
+
+    # What arrives meanwhile appears, and the focus stays where it was.
+    page.keyboard.press("j")
+    focused = page.evaluate("document.activeElement.id")
+    assert focused == f"case-{referral.pk}"
+    other = factories.referral(clinician, service, Urgency.ROUTINE)
+    page.locator(f"#case-{other.pk}").wait_for()
+    assert page.evaluate("document.activeElement.id") == focused
+    look(page, "worklist")
+
+    page.locator(f"#claim-{referral.pk}").click()
+    expect(page.get_by_role("heading", name="Your first read")).to_be_visible()
+    assert "The network's answer" not in page.get_by_role("heading").all_inner_texts()
+    look(page, "blind-read")
+    _zoom_and_compare(page)
+
+    page.get_by_label("Search all diagnoses").fill("blue nev")
+    expect(page.get_by_label("Chosen diagnosis")).to_have_value("nevus-blue")
+    page.get_by_role("button", name="Atypical").first.click()
+    page.get_by_text("75 %").click()
+    page.keyboard.press("s")
+    expect(page.get_by_role("heading", name="The network's answer")).to_be_visible()
+    shown, recorded = AnswerShown.objects.get(), FirstRead.objects.get()
+    assert recorded.blind
+    assert recorded.recorded_at < shown.shown_at
+    page.get_by_label("Where the network looked").fill("60")
+    expect(page.locator("#map")).to_be_visible()
+    look(page, "answer")
+
+    page.get_by_label("Write to the clinician").fill("How long has it been there?")
+    page.get_by_role("button", name="Ask, and wait").click()
+    expect(page.get_by_text("More information asked", exact=True)).to_be_visible()
+    reply_to_question(user=clinician, referral_id=referral.pk, text="Since spring.")
+    page.get_by_role("link", name="Show it").click()
+    expect(page.get_by_text("Since spring.")).to_be_visible()
+
+    page.get_by_label("Excise").check()
+    page.get_by_role("button", name="Sign as").click()
+    expect(page.get_by_text("Signed by Ingrid Solberg")).to_be_visible()
+    page.locator("summary", has_text="Amend").click()
+    page.get_by_label("Urgent suspected cancer pathway").check()
+    page.get_by_label("say why it is amended").fill("Seen again: regression.")
+    page.get_by_role("button", name="Sign as").click()
+    expect(page.get_by_text("Replaced")).to_be_visible()
+    look(page, "amended")
+    assert list(Assessment.objects.order_by("signed_at").values_list("diagnosis", "plan")) == [
+        ("nevus-atypical", "excise"),
+        ("nevus-atypical", "urgent"),
+    ]
+    assert Referral.objects.get(pk=referral.pk).state == "answered"
+
+
+def _zoom_and_compare(page: Page) -> None:
+    scale: Callable[[], float] = lambda: float(page.locator("[data-viewer]").get_attribute("data-scale") or 1)  # noqa: E731
+    page.keyboard.press("z")
+    assert scale() == 3
+    page.keyboard.press("z")
+    assert scale() == 1
+    box = page.locator("[data-pane]").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.mouse.wheel(0, -400)
+    page.wait_for_function("document.querySelector('[data-viewer]').dataset.scale > 2")
+    before = page.locator("#photograph").evaluate("picture => picture.style.transform")
+    page.mouse.down()
+    page.mouse.move(box["x"] + 10, box["y"] + 20)
+    page.mouse.up()
+    assert page.locator("#photograph").evaluate("picture => picture.style.transform") != before
+    page.locator("#brightness").fill("150")
+    assert "brightness(150%)" in page.locator("#photograph").evaluate("picture => picture.style.filter")
+    page.get_by_role("button", name="As taken").click()
+    page.get_by_label("Beside an earlier visit").select_option(index=1)
+    expect(page.locator("#earlier-pane")).to_be_visible()
+    assert page.locator("#earlier-photograph").evaluate(
+        "async picture => (await picture.decode(), picture.naturalWidth)"
+    )
+    page.get_by_label("Beside an earlier visit").select_option(index=0)
+    page.get_by_role("button", name="Keys").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
