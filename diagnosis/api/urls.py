@@ -49,7 +49,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("referrals/<uuid:pk>/first-read/", referral_work.FirstReadView.as_view(), name="referral-first-read"),
     path("referrals/<uuid:pk>/assessments/", referral_work.AssessmentsView.as_view(), name="referral-assessments"),
     path("referrals/<uuid:pk>/messages/", referral_work.MessagesView.as_view(), name="referral-messages"),
-    path("worklist/", referrals.WorklistView.as_view(), name="worklist"),
+    path("worklist/", referrals.WorklistView.as_view(), name="referral-worklist"),
     path("model-versions/", model_versions.ModelVersionsView.as_view(), name="model-versions"),
     path("model-versions/<uuid:pk>/", model_versions.ModelVersionView.as_view(), name="model-version"),
 ]
