@@ -47,6 +47,20 @@ def natural_network(trained: keras.Model, priors: NDArray[np.float64], prior_adj
     return served
 
 
+def write_balanced(bundle: Path, target: Path) -> Path:
+    """Write a bundle's weights to `target` as training holds them, without the log prior, and return `target`.
+
+    The inverse of `natural_network` for a recipe with a prior adjustment of 1.
+    """
+    network = build_network()
+    network.load_weights(bundle / WEIGHTS)
+    shares = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))["class_shares_in_training"]
+    classify = network.get_layer("classify")
+    classify.bias.assign(np.asarray(classify.bias) - np.log(shares).astype(np.float32))
+    network.save_weights(target)
+    return target
+
+
 def to_tflite(network: keras.Model) -> bytes:
     """The network as a float32 TFLite flatbuffer: input "view" float32 [n, 224, 224, 3], outputs by their names."""
 

@@ -22,6 +22,7 @@ from training.export import (
     natural_network,
     sha256_of,
     to_tflite,
+    write_balanced,
     write_files,
     write_manifest,
 )
@@ -102,3 +103,16 @@ def test_a_written_bundle_answers_like_the_network_in_every_output(network: kera
     assert pinned == sha256_of(tmp_path / MANIFEST)
     with pytest.raises(ExportDiffers, match="logits differ"):
         check_same_answers(model, network, views)
+
+
+def test_a_bundle_goes_on_learning_from_what_it_was_before_its_prior(network: keras.Model, tmp_path: Path) -> None:
+    shares = np.array([0.03, 0.05, 0.11, 0.01, 0.11, 0.68, 0.01])
+    served = natural_network(network, shares, 1.0)
+    served.save_weights(tmp_path / WEIGHTS)
+    (tmp_path / MANIFEST).write_text(json.dumps({"class_shares_in_training": list(shares)}))
+
+    again = build_network()
+    again.load_weights(write_balanced(tmp_path, tmp_path / "start.weights.h5"))
+
+    for before, after in zip(network.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-6)
