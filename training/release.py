@@ -20,6 +20,7 @@ from diagnosis.classifier.bundle import MANIFEST
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import PREPROCESSING
 from training import novelty
+from training.batches import class_priors
 from training.datasets import foreign, ham10000, isic2018
 from training.datasets.frozen import Splits, ham10000_splits
 from training.datasets.splits import Split
@@ -31,7 +32,7 @@ from training.evaluation.report import Answers, by_class, confusion, overall, su
 from training.evaluation.statistics import share_interval
 from training.evaluation.thresholds import risk_for_sensitivity, risk_for_specificity
 from training.export import Exported, check_same_answers, natural_network, to_tflite, write_files, write_manifest
-from training.fit import Outputs, averaged, class_priors, settle_normalisation
+from training.fit import Outputs, averaged, settle_normalisation
 from training.recipes import RECIPES, Recipe
 
 BUNDLES: Final = Path("diagnosis/classifier/bundles")
@@ -56,14 +57,19 @@ SHIPPED_MANIFEST_SHA256: Final = "{sha256}"
 '''
 
 
+#: The box of a lesion that may be anywhere: it leaves no skin beside it.
+WHOLE_FRAME: Final = (0.0, 0.0, 1.0, 1.0)
+
+
 class Candidate:
     """A trained network made ready to serve: natural logits, temperature, thresholds and novelty, all by validation.
 
-    Measured as it is served, through the exported model.
+    Measured as it is served, through the exported model. `data` is the folder with the lesions' boxes; without it no
+    bare skin teaches the novelty, because nobody knows where in a frame skin is bare.
     """
 
     def __init__(
-        self, weights: list[Path], recipe: Recipe, dataset: ham10000.LabelledImages, splits: Splits, data: Path
+        self, weights: list[Path], recipe: Recipe, dataset: ham10000.LabelledImages, splits: Splits, data: Path | None
     ) -> None:
         trained = averaged(weights)
         labels = dataset.labels
@@ -88,8 +94,8 @@ class Candidate:
         }
         known = self.exported.outputs_of(dataset.views[training]).embeddings
         teachers = np.random.default_rng(recipe.seed).permutation(training)[:TAUGHT_BY]
-        boxes = foreign.lesion_boxes(data / "HAM10000_boxes.csv")
-        around = [boxes[dataset.records[each].image_id] for each in teachers]
+        boxes = foreign.lesion_boxes(data / "HAM10000_boxes.csv") if data is not None else {}
+        around = [boxes[dataset.records[each].image_id] if boxes else WHOLE_FRAME for each in teachers]
         enlarged = foreign.enlarged_lesions(dataset.views[teachers], around)
         strangers = foreign_pictures(dataset.views[teachers], around, "training", seed=100)
         self.novelty, self.farthest = novelty.learn(
@@ -186,6 +192,43 @@ def measured(
     return figures
 
 
+def manifest_of(
+    name: str, candidate: Candidate, figures: dict[str, Any], dataset: dict[str, Any], training: dict[str, Any]
+) -> dict[str, Any]:
+    """All of bundle.json but its files: what `figures` were measured, which `dataset`, and how it was trained."""
+    return {
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "architecture": ARCHITECTURE,
+        "taxonomy": list(CLASSES),
+        "class_priors": [float(prior) for prior in candidate.priors],
+        "class_shares_in_training": [float(share) for share in candidate.class_shares],
+        "temperature": candidate.temperature,
+        "decision_rule": "argmax(log p - log prior)",
+        "thresholds": {
+            "refer": {
+                "risk": candidate.thresholds["refer"],
+                "sensitivity_aimed": REFER_SENSITIVITY,
+                "chosen_on": "validation",
+            },
+            "refer_urgently": {
+                "risk": candidate.thresholds["refer_urgently"],
+                "specificity_aimed": URGENT_SPECIFICITY,
+                "chosen_on": "validation",
+            },
+        },
+        "novelty": {
+            "threshold": candidate.farthest,
+            "accepted_share": round(candidate.accepted, 4),
+            "chosen_on": "validation",
+        },
+        "preprocessing": PREPROCESSING,
+        "metrics": figures,
+        "dataset": dataset,
+        "training": training,
+    }
+
+
 def main() -> None:
     """Read the command line and write the bundle and `diagnosis/classifier/shipped.py`."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -225,35 +268,11 @@ def main() -> None:
     write_files(folder, candidate.network, candidate.model, candidate.novelty)
     sha256 = write_manifest(
         folder,
-        {
-            "name": options.name,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "architecture": ARCHITECTURE,
-            "taxonomy": list(CLASSES),
-            "class_priors": [float(prior) for prior in candidate.priors],
-            "class_shares_in_training": [float(share) for share in candidate.class_shares],
-            "temperature": candidate.temperature,
-            "decision_rule": "argmax(log p - log prior)",
-            "thresholds": {
-                "refer": {
-                    "risk": candidate.thresholds["refer"],
-                    "sensitivity_aimed": REFER_SENSITIVITY,
-                    "chosen_on": "validation",
-                },
-                "refer_urgently": {
-                    "risk": candidate.thresholds["refer_urgently"],
-                    "specificity_aimed": URGENT_SPECIFICITY,
-                    "chosen_on": "validation",
-                },
-            },
-            "novelty": {
-                "threshold": candidate.farthest,
-                "accepted_share": round(candidate.accepted, 4),
-                "chosen_on": "validation",
-            },
-            "preprocessing": PREPROCESSING,
-            "metrics": figures,
-            "dataset": {
+        manifest_of(
+            options.name,
+            candidate,
+            figures,
+            {
                 "name": dataset.name,
                 "fingerprint": dataset.fingerprint,
                 "split": {split: len(splits.positions(split)) for split in ("training", "validation", "test")}
@@ -262,8 +281,8 @@ def main() -> None:
                 "attribution": ham10000.ATTRIBUTION,
                 "doi": ham10000.DOI,
             },
-            "training": {**asdict(recipe), "weights": [str(path) for path in options.weights], "note": options.note},
-        },
+            {**asdict(recipe), "weights": [str(path) for path in options.weights], "note": options.note},
+        ),
     )
     SHIPPED.write_text(_SHIPPED_TEXT.format(name=options.name, sha256=sha256), encoding="utf-8")
     model_card.write(json.loads((folder / MANIFEST).read_text(encoding="utf-8")), sha256, CARD)

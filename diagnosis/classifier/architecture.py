@@ -87,9 +87,10 @@ def build_network(
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = norm_momentum
     frame = keras.Input((view, view, 3), name="view", dtype="float32")
-    features = body(IntensityStretch(name="stretch")(frame))
-    embedding = keras.layers.GlobalAveragePooling2D(name="embedding")(features)
-    classify = ClassActivation(name="classify")
+    # In float32 also where the body is trained in mixed precision: eight bits of mantissa are too few for pixels.
+    features = body(IntensityStretch(name="stretch", dtype="float32")(frame))
+    embedding = keras.layers.GlobalAveragePooling2D(name="embedding", dtype="float32")(features)
+    classify = ClassActivation(name="classify", dtype="float32")
     logits = classify(keras.layers.Dropout(dropout, name="dropout")(embedding))
     return keras.Model(frame, {"logits": logits, "maps": classify(features), "embedding": embedding}, name=ARCHITECTURE)
 
