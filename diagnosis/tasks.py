@@ -11,6 +11,7 @@ from diagnosis.services import (
     reading,
     referral_clock,
     retention,
+    shadow,
     webhooks,
 )
 from skincare.health.checks import NotReady
@@ -33,6 +34,12 @@ def finish_erasures() -> None:
 def enforce_retention() -> None:
     """Erase patients whose retention period has passed, as many as fit into a turn."""
     retention.enforce()
+
+
+@shared_task(name="diagnosis.read_in_shadow", ignore_result=True)
+def read_in_shadow() -> None:
+    """Let the challenger in shadow read what the champion has answered, as far as it fits into a turn."""
+    shadow.read_in_shadow()
 
 
 @shared_task(name="diagnosis.sweep_analyses", ignore_result=True)

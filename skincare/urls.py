@@ -18,7 +18,9 @@ urlpatterns = [
     # Browsers ask for it on pages that name no icon, such as the admin's.
     path("favicon.ico", pages.Icon.as_view()),
     path("", include("diagnosis.web.urls")),
+    path("", include("training.web.urls")),
     path("api/v1/", include("diagnosis.api.urls")),
+    path("api/v1/", include("training.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="api/docs.html"), name="docs"),
     # What else is under /api/ does not exist: said with a problem document and not a page of HTML.

@@ -161,4 +161,18 @@ PAPER: Final = Recipe(
     chosen_by="accuracy",
 )
 
-RECIPES: Final = {recipe.name: recipe for recipe in (FIRST, FIRST_CONTINUED, HOUSE, PAPER)}
+#: Tries the machinery from a click to a bundle within a minute: one epoch at 64 pixels, at a rate that changes next to
+#: nothing. What it makes is what it started from, and not meant to serve anybody.
+SMOKE: Final = replace(
+    HOUSE,
+    name="smoke",
+    stages=(Stage(epochs=1, view=64),),
+    batch=4,
+    peak_rate=1e-7,
+    warm_up_steps=1,
+    weight_decay=0.0,
+    norm_momentum=0.9999,
+    seed=20261127,
+)
+
+RECIPES: Final = {recipe.name: recipe for recipe in (FIRST, FIRST_CONTINUED, HOUSE, PAPER, SMOKE)}

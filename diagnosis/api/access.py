@@ -35,6 +35,8 @@ class Access(Enum):
     #: Administrators of at least one organisation. They see no patients; they answer for patients' rights.
     ADMINISTRATOR = "administrator"
     CLINICIAN_OR_ADMINISTRATOR = "clinician or administrator"
+    #: Whoever answers for the network, for all organisations: no administrator is one by that. They see no patients.
+    MODEL_STEWARD = "model steward"
 
 
 class DeclaredAccess(BasePermission):
@@ -54,6 +56,8 @@ class DeclaredAccess(BasePermission):
             return method.lower() not in view.http_method_names or not hasattr(view, method.lower())
         _check_scope(request, view, method)
         if access is not Access.SIGNED_IN and not _has_role(request, access):
+            if access is Access.MODEL_STEWARD:
+                raise PermissionDenied("this is for model stewards; you are not one", code="role_missing")
             raise PermissionDenied(
                 f"this is for {_PLURAL[access]}; you are not one in any organisation", code="role_missing"
             )
@@ -71,6 +75,8 @@ _PLURAL: Final = {
 
 
 def _has_role(request: Request, access: Access) -> bool:
+    if access is Access.MODEL_STEWARD:
+        return signed_in(request).is_model_steward
     clinicians = (Access.CLINICIAN, Access.CLINICIAN_OR_ADMINISTRATOR, Access.CLINICIAN_OR_DERMATOLOGIST)
     if access in clinicians and clinics_of(request):
         return True

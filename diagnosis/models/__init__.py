@@ -28,7 +28,8 @@ from diagnosis.models.referrals import (
 )
 from diagnosis.models.retention import RetentionPolicy
 from diagnosis.models.service_policies import ServicePolicy, Urgency
-from diagnosis.models.versions import ModelVersion, VersionState
+from diagnosis.models.shadow import ShadowReading, ShadowState
+from diagnosis.models.versions import ModelVersion, VersionOrigin, VersionState
 
 __all__ = [
     "OPEN_STATES",
@@ -77,9 +78,12 @@ __all__ = [
     "SecondOpinion",
     "ServicePolicy",
     "Sex",
+    "ShadowReading",
+    "ShadowState",
     "Snippet",
     "Suspicion",
     "Urgency",
+    "VersionOrigin",
     "VersionState",
     "Webhook",
     "WebhookDelivery",

@@ -54,6 +54,11 @@ ACTIONS: Final[dict[str, Promise]] = {
     "analysis.returned": gettext_lazy("The network's reading was put off"),
     "analysis.retried": gettext_lazy("Asked for the network's reading again"),
     "analysis.stopped": gettext_lazy("The network's reading was stopped"),
+    "shadow.answered": gettext_lazy("A version on trial read the case, unseen"),
+    "shadow.abstained": gettext_lazy("A version on trial gave no result, unseen"),
+    "shadow.failed": gettext_lazy("A version on trial could not read the case, unseen"),
+    "training.included": gettext_lazy("Took the photographs into the training data"),
+    "training.read": gettext_lazy("Trained the network on the photographs"),
 }
 
 

@@ -70,6 +70,8 @@ CLINICIAN: Final = DemoPerson("clinician@demo.example", "Nadia", "Haddad", Role.
 ADMINISTRATOR: Final = DemoPerson("administrator@demo.example", "Tom", "Okafor", Role.ADMINISTRATOR)
 DERMATOLOGIST: Final = DemoPerson("dermatologist@demo.example", "Ingrid", "Solberg", Role.DERMATOLOGIST)
 STEWARD: Final = DemoPerson("steward@demo.example", "Mei", "Tanaka", None)
+#: A release takes two of them.
+SECOND_STEWARD: Final = DemoPerson("second-steward@demo.example", "Jonas", "Lindqvist", None)
 OPERATOR: Final = DemoPerson("operator@demo.example", "Sam", "Iyer", None)
 
 #: Name, birth year, sex, skin type, for the invented patients; one photograph each.
@@ -105,7 +107,7 @@ def ensure_people(password: str) -> None:
     service, _ = Organisation.objects.get_or_create(
         name=SERVICE_NAME, defaults={"kind": Organisation.Kind.DERMATOLOGY_SERVICE}
     )
-    # One hash for all of them: a hash is slow on purpose, and five would be a second of every start.
+    # One hash for all of them: a hash is slow on purpose, and six would be a second of every start.
     known = User.objects.filter(email=CLINICIAN.email).values_list("password", flat=True).first()
     encoded = known if known and check_password(password, known) else make_password(password)
     for person, organisation in (
@@ -113,13 +115,14 @@ def ensure_people(password: str) -> None:
         (ADMINISTRATOR, clinic),
         (DERMATOLOGIST, service),
         (STEWARD, None),
+        (SECOND_STEWARD, None),
         (OPERATOR, None),
     ):
         user = User.objects.filter(email=person.email).first() or User.objects.create_user(
             person.email,
             first_name=person.first_name,
             last_name=person.last_name,
-            is_model_steward=person is STEWARD,
+            is_model_steward=person in (STEWARD, SECOND_STEWARD),
             is_staff=person is OPERATOR,
             is_superuser=person is OPERATOR,
         )

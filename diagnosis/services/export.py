@@ -196,6 +196,17 @@ def _case(number: int, case: Case) -> dict[str, Any]:
             "model_version": version.name if version else None,
             **{name: getattr(analysis, name) for name in _OF_ANALYSIS},
         },
+        # Of versions on trial, which no clinician has seen and no recommendation rests on.
+        "read_in_shadow": [
+            {
+                "model_version": reading.model_version.name,
+                "state": reading.state,
+                "probabilities": reading.probabilities,
+                "predicted": reading.predicted,
+                "read_at": reading.read_at,
+            }
+            for reading in case.shadow_readings.select_related("model_version").order_by("read_at")
+        ],
     }
 
 

@@ -1,11 +1,14 @@
 """Which version of the network serves, and how a version comes into the register."""
 
+from pathlib import Path
+
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from diagnosis.classifier import shipped
 from diagnosis.classifier.bundle import BUNDLES, Bundle
-from diagnosis.models import ModelVersion, VersionState
+from diagnosis.models import ModelVersion, VersionOrigin, VersionState
 from skincare.audit.record import record
 
 
@@ -25,13 +28,19 @@ def champion() -> ModelVersion:
     return version
 
 
+def folder_of(version: ModelVersion) -> Path:
+    """Where a version's files lie: in the source for one that ships, below ``BUNDLES_ROOT`` for one trained here."""
+    root = BUNDLES if version.origin == VersionOrigin.SHIPPED else Path(settings.BUNDLES_ROOT)
+    return root / version.name
+
+
 def open_bundle(version: ModelVersion) -> Bundle:
     """The files of a version, after their digests were checked.
 
     Raises:
-        BundleRefused: a file is missing or differs from what was pinned at release.
+        BundleRefused: a file is missing or differs from what was pinned when the version was registered.
     """
-    return Bundle.open(BUNDLES / version.name, version.manifest_sha256)
+    return Bundle.open(folder_of(version), version.manifest_sha256)
 
 
 @transaction.atomic
@@ -52,6 +61,7 @@ def register_shipped() -> ModelVersion:
     serving = ModelVersion.objects.filter(state=VersionState.CHAMPION).exists()
     version = ModelVersion.objects.create(
         name=bundle.name,
+        origin=VersionOrigin.SHIPPED,
         state=VersionState.CHALLENGER if serving else VersionState.CHAMPION,
         manifest_sha256=shipped.SHIPPED_MANIFEST_SHA256,
         manifest=bundle.manifest,

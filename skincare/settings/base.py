@@ -204,7 +204,10 @@ ANALYSIS_LEASE_SECONDS = environment.integer("SKINCARE_LEASE_SECONDS", 30, minim
 
 # --- The queue: the database remembers, the broker only rings -----------------------------------------------------
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"diagnosis.read_waiting_cases": {"queue": "inference"}}
+CELERY_TASK_ROUTES = {
+    "diagnosis.read_waiting_cases": {"queue": "inference"},
+    "training.run_waiting": {"queue": "training"},
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0  # opening the network with TensorFlow takes longer than the usual 4 s
@@ -227,6 +230,16 @@ CELERY_BEAT_SCHEDULE = {
     "referral clock": {"task": "diagnosis.referral_clock", "schedule": 60.0, "options": {"expires": 60.0}},
     "notifications": {"task": "diagnosis.send_notifications", "schedule": 60.0, "options": {"expires": 60.0}},
     "webhooks": {"task": "diagnosis.deliver_webhooks", "schedule": 5.0, "options": {"expires": 5.0}},
+    "sweep training": {
+        "task": "training.sweep_runs",
+        "schedule": SWEEP_SECONDS,
+        "options": {"queue": "default", "expires": SWEEP_SECONDS},
+    },
+    "read in shadow": {
+        "task": "diagnosis.read_in_shadow",
+        "schedule": 5.0,
+        "options": {"queue": "default", "expires": 5.0},
+    },
     "enforce retention": {"task": "diagnosis.enforce_retention", "schedule": 3600.0, "options": {"expires": 3600.0}},
     "finish erasures": {"task": "diagnosis.finish_erasures", "schedule": 900.0, "options": {"expires": 900.0}},
     "seal": {
@@ -276,6 +289,32 @@ STORAGES = {
 DATASETS_ROOT = VAR / "datasets"
 TRAINING_ROOT = VAR / "training"
 BUNDLES_ROOT = VAR / "bundles"
+# What model stewards may choose from training/recipes.py; `local` adds one that only tries the machinery.
+TRAINING_RECIPES = ["house", "paper"]
+TRAINING_MOST_EPOCHS = 100
+# A run takes hours, so its lease is renewed by a heartbeat, every quarter of it; whoever falls silent loses the run.
+TRAINING_LEASE_SECONDS = environment.integer("SKINCARE_TRAINING_LEASE_SECONDS", 60, minimum=4)
+TRAINING_RING_SECONDS = environment.integer("SKINCARE_TRAINING_RING_SECONDS", 30, minimum=1)
+# A process that trains and tells nothing for so long hangs: it is ended and goes on from its checkpoint.
+TRAINING_SILENCE_SECONDS = 3600
+# 0 to 19: how far training stands behind the workers that answer clinicians.
+TRAINING_NICENESS = environment.integer("SKINCARE_TRAINING_NICENESS", 15)
+# What a challenger must show on the frozen tests; training/gates.py says what each means. Changed here only, before a
+# run and not after it.
+TRAINING_GATES: dict[str, Any] = {
+    "sensitivity_margin": 0.05,
+    "specificity_margin": 0.10,
+    "calibration_margin": 0.01,
+    "collapse": 0.15,
+    "abstention_margin": 0.05,
+    "least_images": 10,
+    "least_malignant": 50,
+    "draws": 2000,
+}
+# Photographs of one contributor in a dataset of confirmed cases, so that no single hand shapes what is learnt.
+TRAINING_MOST_PER_CONTRIBUTOR = 500
+# How long a turn of the challenger in shadow may take, beside the sweeper that it shares a process with.
+SHADOW_SECONDS = 1.0
 
 # --- What a browser may do with our pages -------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {
@@ -347,6 +386,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ErasureReason": "diagnosis.models.ErasureReason",
         "ImageKind": "diagnosis.models.ImageKind",
         "OrganisationKind": "skincare.accounts.models.Organisation.Kind",
+        "RunStage": "training.models.runs.Stage",
+        "RunState": "training.models.RunState",
         "VersionState": "diagnosis.models.VersionState",
     },
     "SWAGGER_UI_DIST": "SIDECAR",

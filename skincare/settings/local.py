@@ -5,7 +5,7 @@ import structlog
 from skincare.launch import places, secrets
 from skincare.settings import environment, logs
 from skincare.settings.base import *  # noqa: F403
-from skincare.settings.base import STORAGES, VAR, broker, cache, postgres
+from skincare.settings.base import STORAGES, TRAINING_RECIPES, VAR, broker, cache, postgres
 
 DEBUG = environment.flag("SKINCARE_DEBUG")
 DEMO_ALLOWED = True
@@ -29,6 +29,9 @@ CACHES = {"default": cache(REDIS_URL)}
 # What would be mailed lies in a folder.
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = VAR / "mail"
+
+# Tries the machinery of learning within a minute; what it makes is not meant to serve anybody.
+TRAINING_RECIPES = [*TRAINING_RECIPES, "smoke"]
 
 # WhiteNoise serves from the source folders, so that nothing has to be collected before a start.
 STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}

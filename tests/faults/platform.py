@@ -29,11 +29,11 @@ from tests.factories import PHOTOGRAPH
 PATIENCE_SECONDS = 90.0
 
 
-def eventually(what: str, holds: Callable[[], bool]) -> None:
+def eventually(what: str, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Ask again and again until it holds."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, f"not within {PATIENCE_SECONDS:.0f} s: {what}"
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.02)
 
 
@@ -58,6 +58,9 @@ class Platform:
         } | {
             "SKINCARE_VAR": str(var),
             "SKINCARE_LEASE_SECONDS": "3",
+            "SKINCARE_TRAINING_LEASE_SECONDS": "15",
+            "SKINCARE_TRAINING_RING_SECONDS": "1",
+            "SKINCARE_TRAINING_NICENESS": "0",
             "DJANGO_SETTINGS_MODULE": "skincare.settings.local",
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -69,19 +72,25 @@ class Platform:
         """Servers, tables, demonstration, web and workers; then somebody logs in."""
         self.servers.enter_context(Servers(self.var, durable=False).borrowed())
         for command in (["migrate", "--verbosity=0"], ["load_demo"]):
-            subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=self.environment, check=True)
+            self.command(*command)
         for name in programs(self.port, 1):
             self.start_program(name)
         eventually("the platform is ready", self.ready)
-        password = (self.var / "secrets" / "demo-password").read_text().strip()
-        answer = requests.post(
-            self.url("auth/token/"), json={"email": "clinician@demo.example", "password": password}, timeout=30
-        )
-        self.headers = {"Authorization": f"Token {answer.json()['token']}"}
+        self.headers = self.headers_of("clinician@demo.example")
         eventually("the demonstration is answered", lambda: self.unfinished() == 0)
 
+    def headers_of(self, email: str) -> dict[str, str]:
+        """What requests by one of the demonstration's people carry."""
+        password = (self.var / "secrets" / "demo-password").read_text().strip()
+        answer = requests.post(self.url("auth/token/"), json={"email": email, "password": password}, timeout=30)
+        return {"Authorization": f"Token {answer.json()['token']}"}
+
+    def command(self, *arguments: str) -> None:
+        """Run a command of ``manage.py``."""
+        subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, check=True)
+
     def start_program(self, name: str) -> None:
-        """Start one of ``web``, ``inference`` and ``default``."""
+        """Start one of the programs of ``make up``."""
         with (self.var / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 programs(self.port, 2)[name],

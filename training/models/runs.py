@@ -54,8 +54,8 @@ class TrainingRun(models.Model):
     """One training: what was asked for, how far it is, and what it made."""
 
     id = models.UUIDField(primary_key=True, default=uuid4)
-    #: Name of an entry of ``training.recipes.RECIPES``.
-    recipe = models.CharField(max_length=50)
+    #: Name of an entry of ``training.recipes.RECIPES``; empty where a version that is there is only judged.
+    recipe = models.CharField(max_length=50, blank=True)
     datasets = models.ManyToManyField(Dataset, related_name="runs")
     #: ``{"init_weights": …, "epochs": …}``: what departs from the recipe.
     options = models.JSONField(default=dict)
@@ -68,6 +68,8 @@ class TrainingRun(models.Model):
     queued_at = models.DateTimeField(default=timezone.now)
     #: One that came back is not taken again before this.
     not_before = models.DateTimeField(default=timezone.now)
+    #: When the training workers were last told that it waits.
+    rung_at = models.DateTimeField(default=timezone.now)
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(null=True)

@@ -27,7 +27,8 @@ class Command(BaseCommand):
         new_cases = demo.ensure_cases()
         new_referrals = demo.ensure_referrals()
         self.stdout.write(f"network {version.name}; {new_cases} new demo cases, {new_referrals} new referrals")
-        for person in (demo.CLINICIAN, demo.DERMATOLOGIST, demo.ADMINISTRATOR, demo.STEWARD, demo.OPERATOR):
+        clinic = (demo.CLINICIAN, demo.DERMATOLOGIST, demo.ADMINISTRATOR)
+        for person in (*clinic, demo.STEWARD, demo.SECOND_STEWARD, demo.OPERATOR):
             self.stdout.write(f"{person.email:28} {password}")
 
 

@@ -28,6 +28,24 @@ WITHOUT_PATIENTS = {
     f"{API}worklist/": "of another service in this world; its reads are in tests of referrals",
     f"{API}model-versions/": "the network",
     f"{API}model-versions/<uuid:pk>/": "the network",
+    **{
+        f"{API}model-versions/<uuid:pk>/{action}/": "the network; recorded without a patient"
+        for action in ("release", "judge", "propose", "withdraw", "approve", "roll-back", "shadow")
+    },
+    **dict.fromkeys(
+        (
+            "training/",
+            "training/runs/<uuid:pk>/",
+            "training/runs/<uuid:pk>/progress/",
+            "training/versions/<uuid:pk>/",
+            f"{API}datasets/",
+            f"{API}datasets/<uuid:pk>/",
+            f"{API}training-runs/",
+            f"{API}training-runs/<uuid:pk>/",
+            f"{API}training-runs/<uuid:pk>/cancel/",
+        ),
+        "learning: counts and fingerprints; recorded without a patient",
+    ),
     "^api/(?P<path>.*)$": "nothing",
     "capture/": "the phone app without any data; what it shows it asks the API for",
     "capture/manifest.webmanifest": "the phone app's name and icons",

@@ -21,6 +21,8 @@ from tests.diagnosis.api.requests import PHOTOGRAPH, ApiClient, new_case, token_
 from tests.diagnosis.api.test_patients import consent
 from tests.diagnosis.api.test_pictures import case_with_a_map
 from tests.diagnosis.services.answers import version
+from tests.training.test_models import dataset, run
+from training.models import Dataset, TrainingRun
 
 #: Everything that the Django admin serves. It asks for a member of staff itself (see the last test) and has no
 #: patient data (see tests of diagnosis/admin.py).
@@ -38,6 +40,9 @@ OWN_ACCOUNT = (302, 200, 200, 200, 200, 200, 200)
 NOT_ONES_OWN = (302, 404, 404, 404, 404, 404, 404)
 #: For clinicians, and for dermatologists to whom it was referred.
 A_CASE_OF_READERS = (401, 200, 404, 404, 403, 403, 200)
+FOR_STEWARDS = (401, 403, 403, 403, 403, 200, 403)
+REFUSED_TO_STEWARDS_TOO = (401, 403, 403, 403, 403, 409, 403)  # 409: not in that state
+A_PAGE_OF_STEWARDS = (302, 403, 403, 403, 403, 200, 403)
 A_PAGE_OF_ADMINISTRATORS = (302, 403, 403, 403, 200, 403, 403)  # 302: to the log-in
 
 API = "api/v1/"
@@ -77,6 +82,13 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "account/tokens/"): (302,) * 7,
     ("POST", "account/tokens/<slug:name>/end/"): NOT_ONES_OWN,
     ("GET", "account/organisations/<uuid:pk>/"): A_PAGE_OF_ADMINISTRATORS,
+    ("GET", "training/"): A_PAGE_OF_STEWARDS,
+    ("POST", "training/"): (302, 403, 403, 403, 403, 303, 403),
+    ("GET", "training/runs/<uuid:pk>/"): A_PAGE_OF_STEWARDS,
+    ("POST", "training/runs/<uuid:pk>/"): (302, 403, 403, 403, 403, 303, 403),
+    ("GET", "training/runs/<uuid:pk>/progress/"): A_PAGE_OF_STEWARDS,
+    ("GET", "training/versions/<uuid:pk>/"): A_PAGE_OF_STEWARDS,
+    ("POST", "training/versions/<uuid:pk>/"): (302, 403, 403, 403, 403, 409, 403),
     ("POST", f"{API}auth/token/"): (201,) * 7,
     ("GET", f"{API}auth/token/"): SIGNED_IN,
     ("DELETE", f"{API}auth/token/"): (401, 204, 204, 204, 204, 204, 204),
@@ -116,6 +128,19 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", f"{API}worklist/"): (401, 403, 403, 200, 403, 403, 403),
     ("GET", f"{API}model-versions/"): SIGNED_IN,
     ("GET", f"{API}model-versions/<uuid:pk>/"): SIGNED_IN,
+    ("GET", f"{API}model-versions/<uuid:pk>/release/"): FOR_STEWARDS,
+    ("POST", f"{API}model-versions/<uuid:pk>/judge/"): REFUSED_TO_STEWARDS_TOO,
+    ("POST", f"{API}model-versions/<uuid:pk>/propose/"): REFUSED_TO_STEWARDS_TOO,
+    ("POST", f"{API}model-versions/<uuid:pk>/withdraw/"): REFUSED_TO_STEWARDS_TOO,
+    ("POST", f"{API}model-versions/<uuid:pk>/approve/"): REFUSED_TO_STEWARDS_TOO,
+    ("POST", f"{API}model-versions/<uuid:pk>/roll-back/"): REFUSED_TO_STEWARDS_TOO,
+    ("POST", f"{API}model-versions/<uuid:pk>/shadow/"): REFUSED_TO_STEWARDS_TOO,
+    ("GET", f"{API}datasets/"): FOR_STEWARDS,
+    ("GET", f"{API}datasets/<uuid:pk>/"): FOR_STEWARDS,
+    ("GET", f"{API}training-runs/"): FOR_STEWARDS,
+    ("POST", f"{API}training-runs/"): (401, 403, 403, 403, 403, 201, 403),
+    ("GET", f"{API}training-runs/<uuid:pk>/"): FOR_STEWARDS,
+    ("POST", f"{API}training-runs/<uuid:pk>/cancel/"): (401, 403, 403, 403, 403, 202, 403),
     ("GET", "^api/(?P<path>.*)$"): (404,) * 7,
 }
 #: Where the clinic's administrator sees who did what: ids and colleagues' addresses, but nothing of the patient.
@@ -167,6 +192,16 @@ def world(db: None) -> World:
     return made
 
 
+def dataset_to_learn_from() -> Dataset:
+    """The one dataset."""
+    return Dataset.objects.first() or dataset()
+
+
+def waiting_run() -> TrainingRun:
+    """The one run."""
+    return TrainingRun.objects.first() or run()
+
+
 def address_of(route: str, world: World, user: User | None) -> str:
     """The address of a route for the case of this world."""
     case = world.case
@@ -179,7 +214,7 @@ def address_of(route: str, world: World, user: User | None) -> str:
         return f"/{route.replace('<uuid:pk>', own).replace('<int:pk>', '1').replace('<slug:name>', '0' * 16)}"
     if "<uuid:pk>" not in route:
         return f"/{route}"
-    kind = route.removeprefix(API).partition("/")[0]
+    kind = route.removeprefix(API).removeprefix("training/").partition("/")[0]
     image = case.images.get()
     pk = {
         "patients": case.patient_id,
@@ -190,6 +225,10 @@ def address_of(route: str, world: World, user: User | None) -> str:
         "analyses": case.analysis.pk,
         "model-versions": version().pk,
         "referrals": world.referral.pk if world.referral else None,
+        "versions": version().pk,
+        "datasets": dataset_to_learn_from().pk,
+        "training-runs": waiting_run().pk,
+        "runs": waiting_run().pk,
     }[kind]
     address = f"/{route.replace('<uuid:pk>', str(pk))}"
     if kind == "images" and user is not None:
@@ -223,6 +262,19 @@ def body_of(route: str, world: World, user: User | None) -> Any:
             return {"diagnosis": "nevus", "confidence": 50, "plan": "reassure"}
         case "referrals/<uuid:pk>/messages/":
             return {"text": "Thank you"}
+        case "training-runs/":
+            return {
+                "recipe": "house",
+                "datasets": [str(dataset_to_learn_from().pk)],
+                "options": {"init_weights": "none"},
+            }
+        case "training/":
+            wanted = {"id": uuid4(), "recipe": "house", "datasets": dataset_to_learn_from().pk, "init_weights": "none"}
+            return {name: str(value) for name, value in wanted.items()}
+        case "training/versions/<uuid:pk>/":
+            return {"action": "judge"}
+        case "model-versions/<uuid:pk>/shadow/":
+            return {"on": True}
         case "lesions/":
             return {"patient": str(world.case.patient_id), "anatom_site_general": "head/neck"}
     return {}
@@ -232,6 +284,12 @@ def ask(method: str, route: str, world: World, person: str) -> Any:
     """One request by one person."""
     user, client = world.users[person], world.client(person)
     address = address_of(route, world, user)
+    if route.startswith("training/"):
+        client = ApiClient()
+        if user is not None:
+            client.force_login(user)
+        content = urlencode(body_of(route, world, user)) if method == "POST" else ""
+        return client.generic(method, address, content, content_type="application/x-www-form-urlencoded")
     if route.startswith(PAGES):
         client = ApiClient()
         if user is not None:
