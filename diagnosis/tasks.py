@@ -6,6 +6,7 @@ from diagnosis import readiness, worker
 from diagnosis.services import (
     analysis_queue,
     bell,
+    consents,
     erasure,
     notifications,
     reading,
@@ -33,6 +34,12 @@ def finish_erasures() -> None:
 def enforce_retention() -> None:
     """Erase patients whose retention period has passed, as many as fit into a turn."""
     retention.enforce()
+
+
+@shared_task(name="diagnosis.record_expiries", ignore_result=True)
+def record_expiries() -> None:
+    """Write down which consents have ended by the clock; none of them allowed anything since."""
+    consents.record_expiries()
 
 
 @shared_task(name="diagnosis.sweep_analyses", ignore_result=True)

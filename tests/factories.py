@@ -1,5 +1,7 @@
 """Makes what tests start from, through the same services as the product wherever an invariant is at stake."""
 
+import base64
+import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.utils import timezone
+from PIL import Image, ImageDraw
 
 from diagnosis.models import (
     AnatomicalSite,
@@ -66,9 +69,19 @@ def organisation_of(person: User) -> Organisation:
     return person.memberships.get().organisation
 
 
-def policy(version: str = "test-1") -> ConsentPolicy:
+def policy(version: str = "test-1", **fields: Any) -> ConsentPolicy:
     """A consent text, published once."""
-    return ConsentPolicy.objects.get_or_create(version=version, language="en", defaults={"title": "T", "text": "T"})[0]
+    defaults = {"title": "T", "text": "T", **fields}
+    return ConsentPolicy.objects.get_or_create(version=version, language="en", defaults=defaults)[0]
+
+
+def signature(background: str = "#00000000") -> str:
+    """A name drawn on nothing (or on a colour), as a canvas gives it."""
+    picture = Image.new("RGBA", (300, 100), background)
+    ImageDraw.Draw(picture).line([(20, 70), (60, 20), (90, 80), (140, 30), (260, 60)], fill="black", width=4)
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
 def patient(by: User, **fields: object) -> Patient:
@@ -100,6 +113,13 @@ def statement(
 def grant(of: Patient, by: User, scope: ConsentScope = ConsentScope.ANALYSIS) -> ConsentEvent:
     """A consent in force."""
     return record_consent(user=by, patient=of, statement=statement(scope=scope, captured_at=timezone.now()))
+
+
+def signed(of: Patient, by: User) -> ConsentEvent:
+    """A consent to research, signed on screen."""
+    said = statement(scope=ConsentScope.RESEARCH)
+    on_screen = replace(said, method=EvidenceMethod.SIGNATURE, signature=signature())
+    return record_consent(user=by, patient=of, statement=on_screen)
 
 
 def withdraw(of: Patient, by: User, scope: ConsentScope = ConsentScope.ANALYSIS) -> ConsentEvent:

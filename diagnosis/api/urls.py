@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("patients/<uuid:pk>/accesses/", accesses.PatientAccessesView.as_view(), name="patient-accesses"),
     path("patients/<uuid:pk>/erase/", erasures.PatientEraseView.as_view(), name="patient-erase"),
     path("patients/<uuid:pk>/export/", exports.PatientExportView.as_view(), name="patient-export"),
+    path("consents/<uuid:pk>/signature/", consents.ConsentSignatureView.as_view(), name="consent-signature"),
     path("consent-policies/", consents.ConsentPoliciesView.as_view(), name="consent-policies"),
     path("lesions/", lesions.LesionsView.as_view(), name="lesions"),
     path("lesions/<uuid:pk>/", lesions.LesionView.as_view(), name="lesion"),

@@ -3,22 +3,22 @@
 The database remembers, the broker only rings. Nothing here trusts a message to arrive, to arrive once, or in order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from diagnosis.models import Analysis, AnalysisState, Case, ConsentScope
 from diagnosis.services.bell import ring_for_inference, ring_for_inference_on_commit
 from diagnosis.services.clinical_rule import clinical_demand, demand_after_failure
-from diagnosis.services.consents import consent_in_force, lock_patient
-from diagnosis.services.errors import Conflict
+from diagnosis.services.consents import CONSENT_EXPIRED, consent_in_force, lock_patient, record_expiries
+from diagnosis.services.errors import Conflict, constraint_of
 from diagnosis.services.worklist_order import place_again
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
@@ -56,13 +56,36 @@ class Lease:
     analyses: Sequence[Analysis]
 
 
-@transaction.atomic
+T = TypeVar("T")
+
+
+def _under_consent(act: Callable[[], T]) -> T:
+    """Act in a transaction; where the database refuses because a consent has ended by the clock, note that, act again.
+
+    Nothing watches the clock for each analysis: the database does, at each step, and it refuses the whole statement.
+    """
+    try:
+        with transaction.atomic():
+            return act()
+    except IntegrityError as error:
+        if constraint_of(error) != "analysis_needs_consent":
+            raise
+    while record_expiries():
+        pass
+    with transaction.atomic():
+        return act()
+
+
 def claim(*, limit: int) -> Lease | None:
     """Take up to ``limit`` waiting analyses, the longest waiting first, or nothing.
 
     One that was claimed before and came back is taken alone, so that a case that kills its worker takes no other
     case with it. Rows that another worker is just claiming are passed over, never waited for.
     """
+    return _under_consent(lambda: _claim(limit))
+
+
+def _claim(limit: int) -> Lease | None:
     waiting = Analysis.objects.waiting().select_for_update(skip_locked=True, of=("self",))
     head = list(waiting[:1])
     if not head:
@@ -105,7 +128,6 @@ _ANSWER_COLUMNS: Final = {
 }
 
 
-@transaction.atomic
 def answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
     """Write answers (or abstentions or failures) under the lease that is still one's own.
 
@@ -113,10 +135,12 @@ def answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
         answered: of the lease's analyses, filled in and in a final state.
 
     Returns:
-        Ids of those that were written. The others were withdrawn, or the lease had ended and another worker has them.
+        Ids of those that were written. The others were withdrawn, their consent or the lease had ended.
     """
-    if not answered:
-        return set()
+    return _under_consent(lambda: _answer(lease, answered)) if answered else set()
+
+
+def _answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
     fields = {field.attname: field for field in Analysis._meta.concrete_fields}
     row = ", ".join(["%s::uuid", *(f"%s::{kind}" for kind in _ANSWER_COLUMNS.values())])
     parameters: list[Any] = []
@@ -163,7 +187,7 @@ def give_back(lease: Lease, analyses: Sequence[Analysis], *, fault: str) -> None
     held = Analysis.objects.filter(
         pk__in=[analysis.pk for analysis in analyses], state=AnalysisState.RUNNING, lease_token=lease.token
     )
-    _return_or_fail(list(held.select_for_update(of=("self",)).select_related("case")), fault=fault)
+    _return_or_fail(list(held.select_for_update(of=("self",)).select_related("case__patient")), fault=fault)
 
 
 @dataclass(frozen=True)
@@ -185,7 +209,7 @@ def sweep() -> Swept:
         expired = list(
             Analysis.objects.filter(state=AnalysisState.RUNNING, lease_until__lt=now)
             .select_for_update(skip_locked=True, of=("self",))
-            .select_related("case")[:1000]
+            .select_related("case__patient")[:1000]
         )
         failed = _return_or_fail(expired, fault="worker_lost")
     overdue = Analysis.objects.filter(
@@ -215,6 +239,12 @@ def _return_or_fail(analyses: Sequence[Analysis], *, fault: str) -> int:
             analysis.recommendation, analysis.decided_by = str(level), str(decider)
             analysis.finished_at = now
             action = "analysis.failed"
+        elif consent_in_force(analysis.case.patient, ConsentScope.ANALYSIS) is None:
+            analysis.state = AnalysisState.NOT_REQUESTED
+            analysis.waiting_since = None
+            analysis.reason = "consent_expired"
+            analysis.reason_text = CONSENT_EXPIRED
+            action = "analysis.stopped"
         else:
             analysis.state = AnalysisState.WAITING
             analysis.not_before = now + pause_after(analysis.attempts)
@@ -227,6 +257,7 @@ def _return_or_fail(analyses: Sequence[Analysis], *, fault: str) -> int:
                 "recommendation",
                 "decided_by",
                 "finished_at",
+                "waiting_since",
                 "not_before",
                 "lease_token",
                 "lease_until",

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from diagnosis.models import Case, CaseImage, ConsentScope, Lesion, Patient
+from diagnosis.models import Case, CaseImage, ConsentEvent, ConsentScope, Lesion, Patient
 from diagnosis.models.cases import CHECKLIST_POINTS
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services import wording
@@ -22,9 +22,10 @@ from skincare.audit.record import record
 
 FORMAT: Final = "skincare-patient-record/1"
 ABOUT: Final = (
-    "Everything that is kept about one patient: record.pdf for reading, record.json for programs, and the photographs "
-    "in images/. Times are UTC. The network's results support the clinician's judgement; they are not a diagnosis. "
-    "Accesses name the organisation of whoever looked, and a number by which the clinic can tell you more."
+    "Everything that is kept about one patient: record.pdf for reading, record.json for programs, the photographs in "
+    "images/, signatures in consents/. Times are UTC. The network's results support the clinician's judgement; they "
+    "are not a diagnosis. Accesses name the organisation of whoever looked, and a number by which the clinic can tell "
+    "you more."
 )
 
 
@@ -48,27 +49,31 @@ def export_patient(*, patient_id: UUID, output: IO[bytes], user: User | None = N
     cases = list(Case.objects.with_everything().filter(patient=patient).order_by("seen_at", "pk"))
     described = describe(patient, cases)
     with zipfile.ZipFile(output, "w") as archive:
-        photographs = {}
+        pictures = {}
         for number, case in enumerate(cases, start=1):
             for image in case.images.all():
                 content = open_sealed(patient, image.photograph_file)
                 archive.writestr(file_of(number, image), content, zipfile.ZIP_STORED)
-                photographs[file_of(number, image)] = shrink(content)
+                pictures[file_of(number, image)] = shrink(content)
         for message in messages_of(patient):
             for photograph in message.images.all():
                 archive.writestr(
                     message_file_of(photograph), open_sealed(patient, photograph.photograph_file), zipfile.ZIP_STORED
                 )
+        for entry, event in zip(described["consents"], _events(patient), strict=True):
+            if entry["signature"]:
+                archive.writestr(entry["signature"], event.signature, zipfile.ZIP_STORED)
+                pictures[entry["signature"]] = shrink(event.signature)
         text = json.dumps(described, ensure_ascii=False, indent=2, default=str)
         archive.writestr("record.json", text, zipfile.ZIP_DEFLATED)
-        archive.writestr("record.pdf", render(described, photographs), zipfile.ZIP_DEFLATED)
+        archive.writestr("record.pdf", render(described, pictures), zipfile.ZIP_DEFLATED)
     record(
         "patient.exported",
         patient,
         actor=user,
         patient_id=patient.pk,
         organisation_id=patient.organisation_id,
-        details={"cases": len(cases), "images": len(photographs)},
+        details={"cases": len(cases), "images": sum(len(case.images.all()) for case in cases)},
     )
 
 
@@ -104,21 +109,28 @@ def describe(patient: Patient, cases: list[Case]) -> dict[str, Any]:
 
 
 def _consents(patient: Patient) -> list[dict[str, Any]]:
-    events = []
-    for event in patient.consent_events.select_related("policy"):
-        event.patient = patient
-        events.append(
-            {
-                "scope": event.scope,
-                "change": event.change,
-                "captured_at": event.captured_at,
-                "recorded_at": event.recorded_at,
-                "method": event.method,
-                "evidence": event.evidence,
-                "policy": str(event.policy),
-                "policy_text": event.policy.text,
-            }
-        )
+    return [
+        {
+            "scope": event.scope,
+            "change": event.change,
+            "captured_at": event.captured_at,
+            "recorded_at": event.recorded_at,
+            "expires_at": event.expires_at,
+            "method": event.method,
+            "language": event.language,
+            "witness": event.witness,
+            "signature": f"consents/signature-{number:02}.png" if event.sealed_signature else None,
+            "policy": str(event.policy),
+            "policy_text": event.policy.text,
+        }
+        for number, event in enumerate(_events(patient), start=1)
+    ]
+
+
+def _events(patient: Patient) -> list[ConsentEvent]:
+    events = list(patient.consent_events.select_related("policy"))
+    for event in events:
+        event.patient = patient  # with the data key that is already unwrapped
     return events
 
 

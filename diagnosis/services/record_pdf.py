@@ -48,7 +48,7 @@ def render(record: Mapping[str, Any], photographs: Mapping[str, bytes]) -> bytes
 
     Args:
         record: as ``export.describe`` makes it.
-        photographs: JPEG as ``shrink`` makes it, by the name that the record gives the photograph.
+        photographs: JPEG as ``shrink`` makes it, by the name that the record gives the photograph or signature.
     """
     return _Document(record, photographs).render()
 
@@ -73,12 +73,14 @@ class _Document:
         self.say("Consents", self.heading)
         self.facts({f"{scope}, allowed now": allowed for scope, allowed in record["allowed_now"].items()})
         for event in record["consents"]:
-            # A signature on screen is a drawing; record.json has it.
-            evidence = event["evidence"] if len(event["evidence"]) <= 200 else "signature, see record.json"
+            until = f", until {event['expires_at']:%Y-%m-%d}" if event["expires_at"] else ""
+            witness = f", witness {event['witness']}" if event["witness"] else ""
             self.say(
-                f"{event['captured_at']:%Y-%m-%d %H:%M}: {event['scope']} {event['change']}, {event['method']}"
-                f"{', ' + evidence if evidence else ''} (policy {event['policy']})"
+                f"{event['captured_at']:%Y-%m-%d %H:%M}: {event['scope']} {event['change']}{until}, {event['method']}, "
+                f"in {event['language']}{witness} (policy {event['policy']})"
             )
+            if event["signature"]:
+                self.parts += [_picture(self.photographs[event["signature"]])]
         self.say("Lesions", self.heading)
         for lesion in record["lesions"]:
             self.facts(lesion)
@@ -157,9 +159,9 @@ def _picture(jpeg: bytes) -> Image:
     return Image(io.BytesIO(jpeg), width * scale, height * scale)
 
 
-def shrink(jpeg: bytes) -> bytes:
-    """A photograph as the document shows it, some 60 KB: a long record must fit into memory."""
-    with Picture.open(io.BytesIO(jpeg)) as picture:
+def shrink(picture_file: bytes) -> bytes:
+    """A photograph or signature as the document shows it, some 60 KB: a long record must fit into memory."""
+    with Picture.open(io.BytesIO(picture_file)) as picture:
         picture.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
         small = picture.convert("RGB")
     small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))

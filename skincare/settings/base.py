@@ -227,6 +227,7 @@ CELERY_BEAT_SCHEDULE = {
     "referral clock": {"task": "diagnosis.referral_clock", "schedule": 60.0, "options": {"expires": 60.0}},
     "notifications": {"task": "diagnosis.send_notifications", "schedule": 60.0, "options": {"expires": 60.0}},
     "webhooks": {"task": "diagnosis.deliver_webhooks", "schedule": 5.0, "options": {"expires": 5.0}},
+    "record expiries": {"task": "diagnosis.record_expiries", "schedule": 10.0, "options": {"expires": 10.0}},
     "enforce retention": {"task": "diagnosis.enforce_retention", "schedule": 3600.0, "options": {"expires": 3600.0}},
     "finish erasures": {"task": "diagnosis.finish_erasures", "schedule": 900.0, "options": {"expires": 900.0}},
     "seal": {

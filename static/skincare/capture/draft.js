@@ -2,6 +2,7 @@
 import { configuration, t } from "./page.js";
 import * as store from "./store.js";
 import * as vault from "./vault.js";
+import { pngOf } from "./signature.js";
 
 export const STEPS = ["patient", "consent", "site", "photographs", "history", "impression", "review"];
 export let draft = null;
@@ -110,7 +111,10 @@ export function lacking() {
 export function finished(organisation) {
   const { patient, lesion, consent } = draft;
   const said = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== "" && value !== null && value !== undefined));
-  const evidence = consent.method === "signature" ? consent.signature : consent.method === "spoken" ? consent.witness.trim() : "";
+  const evidence = said({
+    signature: consent.method === "signature" ? pngOf(consent.signature) : "",
+    witness: consent.method === "spoken" ? consent.witness.trim() : "",
+  });
   const remarks = draft.shots.flatMap((shot, index) => (shot.problems.length && shot.remark
     ? [t("kept_although", { number: index + 1, remark: shot.remark })] : []));
   const { personal_hx_mm = null, family_hx_mm = null, immunosuppression = null } = draft.background;
@@ -127,7 +131,7 @@ export function finished(organisation) {
     }),
     consents: Object.keys(consent.scopes).filter((scope) => consent.scopes[scope]).map((scope) => ({
       id: consent.ids[scope], policy_version: consent.policy.version, policy_language: consent.policy.language, scope,
-      captured_at: consent.captured_at, method: consent.method, evidence,
+      captured_at: consent.captured_at, method: consent.method, ...evidence,
     })),
     images: draft.shots.map((shot) => ({ kind: shot.kind })),
     seen_at: draft.created, suspicion: draft.suspicion, impression: draft.impression, checklist, bleeding, growth,

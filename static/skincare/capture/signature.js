@@ -46,7 +46,7 @@ export class Signature {
     this.lines = [...svg.matchAll(/M([^"M]+)/g)].map((match) => match[1].split("L").map((point) => point.split(" ").map(Number)));
     const context = this.canvas.getContext("2d");
     context.lineWidth = 4;
-    context.strokeStyle = getComputedStyle(this.canvas).color;
+    context.strokeStyle = getComputedStyle(this.canvas).color || "black"; // off the page nothing is computed
     for (const line of this.lines) {
       context.beginPath();
       line.forEach((point, index) => (index ? context.lineTo(...point) : context.moveTo(...point)));
@@ -61,4 +61,13 @@ export class Signature {
     const path = this.lines.map((line) => `M${line.map((point) => point.join(" ")).join("L")}`).join("");
     return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${this.canvas.width} ${this.canvas.height}"><path fill="none" stroke="#000" stroke-width="4" d="${path}"/></svg>`;
   }
+}
+
+/** What `svg` gave as the PNG that the API takes: black on nothing, as a data URL. */
+export function pngOf(svg) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = svg.match(/viewBox="0 0 (\d+) (\d+)"/).slice(1).map(Number);
+  canvas.style.color = "black";
+  new Signature(canvas, () => {}).restore(svg);
+  return canvas.toDataURL("image/png");
 }

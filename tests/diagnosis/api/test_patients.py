@@ -124,7 +124,7 @@ def test_an_erased_patient_shows_nothing_that_identifies(api: ApiClient, clinici
 
     assert (shown["record_number"], shown["name"], shown["birth_date"], shown["erased"]) == ("", "", None, True)
     assert api.get(f"{LESIONS}{lesion.pk}/").json()["description"] == ""
-    assert api.get(f"{PATIENTS}{patient.pk}/consents/").json()["history"][0]["evidence"] == ""
+    assert api.get(f"{PATIENTS}{patient.pk}/consents/").json()["history"][0]["witness"] == ""
 
 
 def test_a_lesion_is_created_listed_and_shown(api: ApiClient, clinician: User) -> None:
@@ -181,15 +181,25 @@ def test_consent_is_granted_withdrawn_and_its_history_kept(api: ApiClient, clini
     url = f"{PATIENTS}{factories.patient(clinician).pk}/consents/"
     assert [scope["allowed"] for scope in api.get(url).json()["in_force"]] == [False, False, False]
 
-    granted = api.send(url, consent(evidence="paper in the safe"))
+    granted = api.send(url, consent(witness="A. Porter"))
     event = granted.json()["history"][0]
     assert granted.status_code == 201
-    assert granted.json()["in_force"][0] == {"scope": "analysis", "allowed": True, "granted_by": event["id"]}
-    assert (event["evidence"], event["recorded_by"]) == ("paper in the safe", str(clinician.pk))
+    assert granted.json()["in_force"][0] == {
+        "scope": "analysis",
+        "allowed": True,
+        "granted_by": event["id"],
+        "expires_at": None,
+    }
+    assert (event["witness"], event["recorded_by"]) == ("A. Porter", str(clinician.pk))
     assert event["effective_at"] == event["captured_at"] < event["recorded_at"]
 
-    withdrawn = api.send(url, consent(change="withdrawn", method="spoken", evidence="B. Hale"))
-    assert withdrawn.json()["in_force"][0] == {"scope": "analysis", "allowed": False, "granted_by": None}
+    withdrawn = api.send(url, consent(change="withdrawn", method="spoken", witness="B. Hale"))
+    assert withdrawn.json()["in_force"][0] == {
+        "scope": "analysis",
+        "allowed": False,
+        "granted_by": None,
+        "expires_at": None,
+    }
     assert [change["change"] for change in withdrawn.json()["history"]] == ["withdrawn", "granted"]
     assert api.get(url).json() == withdrawn.json()
 
@@ -212,7 +222,7 @@ def test_a_withdrawal_stops_a_waiting_analysis(api: ApiClient, clinician: User) 
         ({"captured_at": "0001-01-01T00:00:00+14:00"}, 400, "captured_at"),
         ({"policy_version": "0"}, 422, "policy_version"),
         ({"policy_language": "tlh"}, 422, "policy_version"),
-        ({"method": "spoken"}, 422, "evidence"),
+        ({"method": "spoken"}, 422, "witness"),
         ({"scope": "everything"}, 400, "scope"),
         ({"recorded_at": "2026-01-01T00:00:00Z"}, 400, "recorded_at"),
     ],

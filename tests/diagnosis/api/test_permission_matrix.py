@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, path
 
 from diagnosis.api import image_links
 from diagnosis.api.sealed_cases import Content, write_content
-from diagnosis.models import Case, ConsentScope, Referral
+from diagnosis.models import Case, ConsentEvent, ConsentScope, Referral
 from skincare.accounts.models import Organisation, Role, TokenScope, User
 from skincare.envelopes import seal_envelope
 from tests import factories
@@ -91,6 +91,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", f"{API}patients/<uuid:pk>/accesses/"): (401, 403, 403, 403, 200, 403, 403),
     ("POST", f"{API}patients/<uuid:pk>/erase/"): (401, 403, 403, 403, 200, 403, 403),
     ("POST", f"{API}patients/<uuid:pk>/export/"): (401, 200, 404, 403, 200, 403, 403),
+    ("GET", f"{API}consents/<uuid:pk>/signature/"): AN_OBJECT,
     ("GET", f"{API}consent-policies/"): SIGNED_IN,
     ("GET", f"{API}lesions/"): A_LIST,
     ("POST", f"{API}lesions/"): (401, 201, 404, 403, 403, 403, 403),
@@ -133,6 +134,7 @@ class World:
 
     own: User
     case: Case
+    signed: ConsentEvent
     users: dict[str, User | None] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     referral: Referral | None = None
@@ -148,7 +150,8 @@ def world(db: None) -> World:
     own = factories.clinician()
     clinic = factories.organisation_of(own)
     service = factories.organisation(Organisation.Kind.DERMATOLOGY_SERVICE)
-    made = World(own, case_with_a_map(own))
+    case = case_with_a_map(own)
+    made = World(own, case, factories.signed(case.patient, own))
     factories.grant(made.case.patient, own, ConsentScope.TELEDERMATOLOGY)
     made.referral = factories.referral(own, of=made.case)
     made.users = {
@@ -188,6 +191,7 @@ def address_of(route: str, world: World, user: User | None) -> str:
         "cases": case.pk,
         "images": image.pk,
         "analyses": case.analysis.pk,
+        "consents": world.signed.pk,
         "model-versions": version().pk,
         "referrals": world.referral.pk if world.referral else None,
     }[kind]

@@ -69,8 +69,12 @@ def demonstration(settings: Any, tmp_path: Path) -> dict[str, list[str | bytes]]
         described, witness = f"beside the heart-shaped tattoo {number}", f"Witness Quillfeather-{number}"
         new = NewLesion(AnatomicalSite.HEAD_NECK, description=described)
         create_lesion(user=clinician, patient=patient, new=new)
-        spoken = replace(factories.statement(), method=EvidenceMethod.SPOKEN, evidence=witness, id=uuid4())
+        spoken = replace(factories.statement(), method=EvidenceMethod.SPOKEN, witness=witness, id=uuid4())
         record_consent(user=clinician, patient=patient, statement=spoken)
+        on_screen = replace(
+            factories.statement(), method=EvidenceMethod.SIGNATURE, signature=factories.signature(), id=uuid4()
+        )
+        signature = record_consent(user=clinician, patient=patient, statement=on_screen).signature
         secrets[f"patient {number}"] = [
             patient.record_number,
             patient.name,
@@ -78,6 +82,7 @@ def demonstration(settings: Any, tmp_path: Path) -> dict[str, list[str | bytes]]
             *dates(patient.birth_date),
             described,
             witness,
+            *(signature[at : at + 24] for at in range(40, len(signature) - 24, len(signature) // 4)),
         ]
     assert len(secrets) == 8
     while reading.read_waiting_cases():
