@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from diagnosis.classifier import shipped
 from diagnosis.classifier.architecture import ARCHITECTURE
 from diagnosis.classifier.bundle import MANIFEST
 from diagnosis.classifier.taxonomy import CLASSES
@@ -47,12 +48,14 @@ SETTLED_ON: Final = 960
 #: Of the training split, so many lesions lend the skin beside them, and themselves enlarged, to teach what is foreign.
 TAUGHT_BY: Final = 2400
 
-_SHIPPED_TEXT: Final = '''"""The bundle that ships with the product, and the digest that its manifest must have."""
+_SHIPPED_TEXT: Final = '''\
+"""The bundle that ships with the product, those that shipped before, and the digests of their manifests."""
 
 from typing import Final
 
 SHIPPED_BUNDLE: Final = "{name}"
 SHIPPED_MANIFEST_SHA256: Final = "{sha256}"
+EARLIER: Final[dict[str, str]] = {earlier}
 '''
 
 
@@ -265,7 +268,12 @@ def main() -> None:
             "training": {**asdict(recipe), "weights": [str(path) for path in options.weights], "note": options.note},
         },
     )
-    SHIPPED.write_text(_SHIPPED_TEXT.format(name=options.name, sha256=sha256), encoding="utf-8")
+    # Platforms on which an earlier one serves go on with it until the new one has been released there.
+    earlier = {**shipped.EARLIER, shipped.SHIPPED_BUNDLE: shipped.SHIPPED_MANIFEST_SHA256}
+    kept = [each for each in earlier.items() if each[0] != options.name and (BUNDLES / each[0]).is_dir()]
+    lines = "".join(f'    "{name}": "{digest}",\n' for name, digest in kept)
+    text = _SHIPPED_TEXT.format(name=options.name, sha256=sha256, earlier=f"{{\n{lines}}}" if lines else "{}")
+    SHIPPED.write_text(text, encoding="utf-8")
     model_card.write(json.loads((folder / MANIFEST).read_text(encoding="utf-8")), sha256, CARD)
     headline = figures.get("frozen_test", figures["validation"])
     print(f"{folder}: balanced accuracy {headline['balanced_accuracy']}, malignant AUC {headline['malignant_auc']}")

@@ -1,12 +1,18 @@
 """Which version of the network serves, and how a version comes into the register."""
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from diagnosis.classifier import shipped
-from diagnosis.classifier.bundle import BUNDLES, Bundle
+from diagnosis.classifier.bundle import BUNDLES, MANIFEST, Bundle
+from diagnosis.classifier.signature import sign
 from diagnosis.models import ModelVersion, VersionState
 from skincare.audit.record import record
+
+
+class ReleaseKeyMissing(LookupError):
+    """This process cannot sign what is to be released."""
 
 
 class NoVersionServes(LookupError):
@@ -28,10 +34,36 @@ def champion() -> ModelVersion:
 def open_bundle(version: ModelVersion) -> Bundle:
     """The files of a version, after their digests were checked.
 
+    What ships with the project is vouched for by the digest in the source. Whatever else serves or has served must be
+    signed with this platform's release key, which is not in the database. A challenger has not been released yet.
+
     Raises:
-        BundleRefused: a file is missing or differs from what was pinned at release.
+        BundleRefused: a file is missing or differs from what was pinned, or what was released is not signed.
     """
-    return Bundle.open(BUNDLES / version.name, version.manifest_sha256)
+    pinned = {**shipped.EARLIER, shipped.SHIPPED_BUNDLE: shipped.SHIPPED_MANIFEST_SHA256}
+    vouched_for = pinned.get(version.name) == version.manifest_sha256
+    released = version.state != VersionState.CHALLENGER
+    return Bundle.open(
+        BUNDLES / version.name,
+        version.manifest_sha256,
+        signed_by=settings.SKINCARE_RELEASE_PUBLIC_KEYS if released and not vouched_for else None,
+    )
+
+
+def sign_release(version: ModelVersion) -> None:
+    """Sign the bundle of a version that is about to be released; part of what two people's approval does.
+
+    Raises:
+        ReleaseKeyMissing: this process has no release key.
+        BundleRefused: the files are not those that were judged.
+    """
+    if settings.SKINCARE_RELEASE_KEY is None:
+        raise ReleaseKeyMissing(
+            "no version can be released here: set SKINCARE_RELEASE_KEY to 32 random bytes in base64, see "
+            "docs/operations.md"
+        )
+    bundle = open_bundle(version)
+    sign(bundle.folder, (bundle.folder / MANIFEST).read_bytes(), settings.SKINCARE_RELEASE_KEY)
 
 
 @transaction.atomic

@@ -6,8 +6,12 @@ import json
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 from skincare.launch.places import make_private
+
+#: Signs what is released here. Nothing is lost where it is missing: a folder of secrets from before it gets one.
+RELEASE_KEY: Final = "SKINCARE_RELEASE_KEY"
 
 
 def _fresh() -> dict[str, str]:
@@ -18,6 +22,7 @@ def _fresh() -> dict[str, str]:
         "DJANGO_SECRET_KEY": secrets.token_urlsafe(64),
         "SKINCARE_MASTER_KEYS": f"local-1:{key()}",
         "SKINCARE_INDEX_KEY": key(),
+        RELEASE_KEY: key(),
     }
 
 
@@ -32,16 +37,24 @@ def keep(folder: Path) -> dict[str, str]:
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            fresh = folder / "secrets.json.new"
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(_fresh(), file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.rename(path)
-    try:
-        kept: dict[str, str] = json.loads(path.read_text())
-    except ValueError:
-        raise ValueError(
-            f"{path} is damaged. Put it back from a backup: what was sealed with its keys cannot be read without them."
-        ) from None
+            _write(path, _fresh())
+        try:
+            kept: dict[str, str] = json.loads(path.read_text())
+        except ValueError:
+            raise ValueError(
+                f"{path} is damaged. Put it back from a backup: what was sealed with its keys cannot be read without "
+                "them."
+            ) from None
+        if RELEASE_KEY not in kept:
+            kept[RELEASE_KEY] = _fresh()[RELEASE_KEY]
+            _write(path, kept)
     return kept
+
+
+def _write(path: Path, kept: dict[str, str]) -> None:
+    fresh = path.with_name("secrets.json.new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(kept, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)

@@ -7,6 +7,8 @@ import re
 
 from django.core.exceptions import ImproperlyConfigured
 
+from diagnosis.classifier.signature import public_key_of
+
 KEY_BYTES = 32  # AES-256, and HMAC-SHA-256 for the blind index
 
 
@@ -68,6 +70,17 @@ def key(name: str, encoded: str) -> bytes:
     if len(decoded) != KEY_BYTES:
         raise ImproperlyConfigured(f"{name} holds a key of {len(decoded)} bytes, {KEY_BYTES} needed.")
     return decoded
+
+
+def release_keys(private: str) -> tuple[bytes | None, list[bytes]]:
+    """The key that signs bundles released here, and those whose signatures are trusted: its own and the ones named.
+
+    Args:
+        private: base64 of 32 bytes; empty where this process releases nothing.
+    """
+    signing = key("SKINCARE_RELEASE_KEY", private) if private else None
+    trusted = [key("SKINCARE_RELEASE_PUBLIC_KEYS", each) for each in items("SKINCARE_RELEASE_PUBLIC_KEYS")]
+    return signing, [*([public_key_of(signing)] if signing else []), *trusted]
 
 
 def named_keys(name: str, encoded: str) -> list[tuple[str, bytes]]:

@@ -21,6 +21,10 @@ SKINCARE_INDEX_KEY = environment.key(
     "SKINCARE_INDEX_KEY", environment.text("SKINCARE_INDEX_KEY") or _kept["SKINCARE_INDEX_KEY"]
 )
 
+SKINCARE_RELEASE_KEY, SKINCARE_RELEASE_PUBLIC_KEYS = environment.release_keys(
+    environment.text("SKINCARE_RELEASE_KEY") or _kept["SKINCARE_RELEASE_KEY"]
+)
+
 DATABASES = {"default": postgres(environment.text("DATABASE_URL") or places.database_url(VAR))}
 REDIS_URL = environment.text("REDIS_URL") or places.redis_url(VAR)
 CELERY_BROKER_URL = broker(REDIS_URL)

@@ -20,6 +20,9 @@ SKINCARE_INDEX_KEY = environment.key(
     "SKINCARE_INDEX_KEY", environment.required("SKINCARE_INDEX_KEY", "32 random bytes in base64")
 )
 
+# Only who releases versions trained here needs the private key; workers are told SKINCARE_RELEASE_PUBLIC_KEYS.
+SKINCARE_RELEASE_KEY, SKINCARE_RELEASE_PUBLIC_KEYS = environment.release_keys(environment.text("SKINCARE_RELEASE_KEY"))
+
 DATABASES = {
     "default": postgres(
         environment.required("DATABASE_URL", "PostgreSQL 15 or newer, postgresql://user:password@host/db")
