@@ -26,6 +26,7 @@ from skincare.accounts.models import ApiToken, TokenScope
 from skincare.audit.record import record_reads
 
 _BODY = OpenApiTypes.OBJECT
+_ROWS = {"type": "array", "items": {"type": "object", "additionalProperties": {}}}
 
 
 class ReadForm(StrictSerializer):
@@ -187,7 +188,7 @@ class DiagnosesView(ApiView):
         operation_id="diagnosis_list",
         summary="List the diagnoses that a doctor may state",
         tags=["Referrals"],
-        responses={200: _BODY, **problem_examples(401)},
+        responses={200: _ROWS, **problem_examples(401)},
         examples=[
             OpenApiExample(
                 "One",

@@ -36,6 +36,7 @@ from skincare.accounts.models import Organisation
 from skincare.audit.record import record_reads
 
 _BODY = OpenApiTypes.OBJECT
+_ROWS = {"type": "array", "items": {"type": "object", "additionalProperties": {}}}
 
 
 class ReferralForm(StrictSerializer):
@@ -226,7 +227,7 @@ class ServicesView(ApiView):
         operation_id="referral_service_list",
         summary="List the dermatology services that take referrals of your clinics",
         tags=["Referrals"],
-        responses={200: _BODY, **problem_examples(401, 403)},
+        responses={200: _ROWS, **problem_examples(401, 403)},
         examples=[
             OpenApiExample("One", value=[{"id": EXAMPLE_SUMMARY["service"], "name": "Skin Centre"}], response_only=True)
         ],
