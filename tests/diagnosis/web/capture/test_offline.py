@@ -96,6 +96,7 @@ def test_a_receipt_that_is_lost_makes_no_second_case(new_phone: Callable[..., Ph
     phone.to_review(PHOTOGRAPH)
     line.lose_receipt = True
     phone.submit()
+    eventually("the receipt is lost", lambda: line.broken == 1)
     wait_until_sent(phone)
     assert line.broken == 1
     assert cases(phone) == before + 1
