@@ -70,28 +70,42 @@ class ClassActivation(keras.layers.Layer):
 
 
 def build_network(
-    weights: str | Path | None = None, *, view: int | None = VIEW, dropout: float = 0.0, norm_momentum: float = 0.99
+    weights: str | Path | None = None,
+    *,
+    view: int | None = VIEW,
+    dropout: float = 0.0,
+    norm_momentum: float = 0.99,
+    norm: type[keras.layers.BatchNormalization] = keras.layers.BatchNormalization,
 ) -> keras.Model:
     """The network: "view" [n, view, view, 3], values 0..255, to {"logits", "maps", "embedding"}, all float32.
 
     logits [n, 7], maps [n, 7, 7, 7] as row, column, class (for a view of 224), embedding [n, 1280]. The weights do not
-    depend on `view` (None leaves height and width open), `dropout` or `norm_momentum`, which matter only in training.
+    depend on `view` (None leaves height and width open), `dropout`, `norm_momentum` or `norm`, the kind of batch
+    normalisation, which matter only in training.
 
     `weights`: None for random ones, "imagenet" for those that Keras fetches, or a file of MobileNetV2 without top.
     Raises `WeightsUnavailable` when they cannot be had.
     """
     body = keras.applications.MobileNetV2(input_shape=(view, view, 3), alpha=1.0, include_top=False, weights=None)
+    if norm is not keras.layers.BatchNormalization:
+        body = keras.models.clone_model(body, clone_function=lambda layer: _of_kind(layer, norm))
     if weights is not None:
         _load_body(body, weights)
     for layer in body.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = norm_momentum
     frame = keras.Input((view, view, 3), name="view", dtype="float32")
-    features = body(IntensityStretch(name="stretch")(frame))
-    embedding = keras.layers.GlobalAveragePooling2D(name="embedding")(features)
-    classify = ClassActivation(name="classify")
+    # In float32 also where the body is trained in mixed precision: eight bits of mantissa are too few for pixels.
+    features = body(IntensityStretch(name="stretch", dtype="float32")(frame))
+    embedding = keras.layers.GlobalAveragePooling2D(name="embedding", dtype="float32")(features)
+    classify = ClassActivation(name="classify", dtype="float32")
     logits = classify(keras.layers.Dropout(dropout, name="dropout")(embedding))
     return keras.Model(frame, {"logits": logits, "maps": classify(features), "embedding": embedding}, name=ARCHITECTURE)
+
+
+def _of_kind(layer: keras.layers.Layer, norm: type[keras.layers.BatchNormalization]) -> keras.layers.Layer:
+    kind = norm if isinstance(layer, keras.layers.BatchNormalization) else type(layer)
+    return kind.from_config(layer.get_config())
 
 
 def _load_body(body: keras.Model, weights: str | Path) -> None:

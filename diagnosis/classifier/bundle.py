@@ -1,5 +1,7 @@
 """A version of the network on disk: a folder whose every byte is vouched for by the pinned digest of its manifest.
 
+A bundle that was released on the platform is signed as well, see `signature`.
+
 Nothing in it can run code when it is opened: LiteRT and HDF5 files hold numbers, `.npz` files are read without pickles,
 and a `.keras` file is refused.
 """
@@ -7,7 +9,7 @@ and a `.keras` file is refused.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from diagnosis.classifier import signature
 from diagnosis.classifier.recommendation import Thresholds
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import PREPROCESSING
@@ -61,12 +64,16 @@ class Bundle:
     preprocessing: str
 
     @classmethod
-    def open(cls, folder: Path, manifest_sha256: str) -> "Bundle":
-        """Open `folder`, trusting nothing but `manifest_sha256` (64 hexadecimal digits).
+    def open(cls, folder: Path, manifest_sha256: str, *, signed_by: Sequence[bytes] | None = None) -> "Bundle":
+        """Open `folder`, trusting nothing but `manifest_sha256` (64 hexadecimal digits) and the keys named.
+
+        Args:
+            signed_by: public release keys, 32 bytes each, one of which must have signed the manifest. None where the
+                digest comes from the source itself, or from before the release.
 
         Raises:
             BundleRefused: a file is missing, altered, cut short, or not named in the manifest; or the manifest is not
-                the pinned one, or describes a network that this program does not know.
+                the pinned one, is not signed, or describes a network that this program does not know.
         """
         path = folder / MANIFEST
         content = _read(path)
@@ -75,6 +82,11 @@ class Bundle:
             raise BundleRefused(
                 f"{path}: its sha256 is {digest}, but {manifest_sha256} was pinned at release; {_RETRIEVE}"
             )
+        try:
+            if signed_by is not None:
+                signature.check(folder, content, signed_by)
+        except signature.NotSigned as error:
+            raise BundleRefused(f"{error}; have it released again") from error
         try:
             manifest = json.loads(content)
             _check_files(folder, manifest["files"])
@@ -128,13 +140,13 @@ def _check_files(folder: Path, listed: Mapping[str, str]) -> None:
     for name in sorted(REQUIRED - listed.keys()):
         raise BundleRefused(f"{folder / MANIFEST}: does not list {name}, which every bundle has")
     for name, sha256 in listed.items():
-        if Path(name).name != name or name in ("", MANIFEST):
+        if Path(name).name != name or name in ("", MANIFEST, signature.SIGNATURE):
             raise BundleRefused(f"{folder / MANIFEST}: lists {name!r}, which is not the name of a file beside it")
         if Path(name).suffix not in _SUFFIXES:
             raise BundleRefused(f"{folder / name}: a bundle holds no {Path(name).suffix or 'such'} files")
         _verified(folder / name, sha256)
     for path in sorted(folder.iterdir()):
-        if path.name != MANIFEST and path.name not in listed:
+        if path.name not in (MANIFEST, signature.SIGNATURE) and path.name not in listed:
             raise BundleRefused(f"{path}: not named in {MANIFEST}; a bundle holds nothing else, remove it")
 
 

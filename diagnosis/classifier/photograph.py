@@ -272,5 +272,12 @@ def _encode(image: Image.Image, sampling: int) -> bytes:
     """A baseline JPEG of the pixels alone, with as much colour resolution as the file received had."""
     image.info.clear()  # Pillow writes a comment found there into the new file
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=sampling if sampling >= 0 else _FULL_COLOUR)
+    try:
+        image.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling=sampling if sampling >= 0 else _FULL_COLOUR)
+    except OSError as error:
+        # libjpeg reads sides of up to 65,535 pixels and writes 65,500; no camera makes such strips.
+        raise PhotographRefused(
+            "too_many_pixels",
+            f"{image.width}x{image.height} pixels cannot be kept as a JPEG; send the photograph itself",
+        ) from error
     return out.getvalue()

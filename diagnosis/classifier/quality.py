@@ -130,7 +130,9 @@ def assess(view: View, width: int, height: int) -> Quality:
     """Judge a photograph of `width` x `height` pixels by its view, uint8 [224, 224, 3]."""
     grey = view.astype(np.float32) @ _LUMA
     dark, bright = (float(value) for value in np.percentile(grey, (5, 95)))
-    strongest, weakest = view.max(axis=2), view.min(axis=2)
+    red, green, blue = view[..., 0], view[..., 1], view[..., 2]
+    # Not max(axis=2): over an axis of three that takes thirty times as long.
+    strongest, weakest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     sharpness = _least_detail(grey) / max(bright, 1.0)
     exposure = bright / 255
     clipped = float(np.mean(strongest >= 254))

@@ -9,6 +9,8 @@ CLASSES: Final[tuple[str, ...]] = ("akiec", "bcc", "bkl", "df", "mel", "nv", "va
 
 #: Malignant or pre-malignant: what must not be missed.
 MALIGNANT: Final[tuple[str, ...]] = ("mel", "bcc", "akiec")
+#: Of these, what is not invasive yet.
+PRE_MALIGNANT: Final[tuple[str, ...]] = ("akiec",)
 
 NAMES: Final[dict[str, str]] = {
     "akiec": "Actinic keratosis or intraepithelial carcinoma (Bowen's disease)",

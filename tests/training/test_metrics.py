@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from training.evaluation import metrics
 from training.evaluation.calibration import expected_calibration_error, fit_temperature, tempered_priors
@@ -33,6 +36,15 @@ def test_the_auc_is_the_share_of_pairs_in_the_right_order() -> None:
 
     assert metrics.malignant_auc(labels, probabilities) == pytest.approx(3 / 4)
     assert np.isnan(metrics.malignant_auc(labels[:2], probabilities[:2]))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=2, max_size=60))
+def test_the_auc_is_scikit_learns_with_ties_too(drawn: list[tuple[bool, int]]) -> None:
+    truth, scores = np.array([each for each, _ in drawn]), np.array([score / 10 for _, score in drawn])
+    if truth.all() or not truth.any():
+        assert np.isnan(metrics.auc(truth, scores))
+    else:
+        assert metrics.auc(truth, scores) == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
 
 
 def test_the_decision_weighs_probabilities_against_the_priors() -> None:

@@ -5,7 +5,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from diagnosis.classifier import shipped
 from diagnosis.classifier.bundle import BUNDLES, MANIFEST
@@ -79,3 +79,37 @@ def test_wilsons_interval_is_that_of_the_textbook() -> None:
     assert share_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert share_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
     assert share_interval(0, 0) == (0.0, 1.0)
+
+
+def an_evaluation(digest: str) -> dict:
+    estimate = {"value": 0.25, "low": 0.2, "high": 0.3}
+    names = (
+        "lesion_share_of_frame",
+        "malignant_map_energy_inside",
+        "malignant_map_pointing_game",
+        "decision_map_energy_inside",
+        "decision_map_pointing_game",
+    )
+    return {
+        "made": "2026-11-26T12:00:00+00:00",
+        "model": {"name": "some version", "manifest_sha256": digest},
+        "images": 10015,
+        "lesions": 7466,
+        "known_to_the_training": {"training": 8079, "validation": 954, "test": 982, "unknown": 0},
+        "map_focus": {"all": {"images": 10015, **dict.fromkeys(names, estimate)}},
+    }
+
+
+def test_where_its_maps_look_stands_in_the_card_from_an_evaluation_of_this_version_only(tmp_path: Path) -> None:
+    text = model_card.card(manifest(), "d" * 64, an_evaluation("d" * 64))
+
+    assert "it was trained on 8,079 of them" in text
+    assert "| all | 10015 | 0.25 (0.20 to 0.30) |" in text
+    assert "activation maps look" not in model_card.card(manifest(), "d" * 64)
+    (tmp_path / "report.json").write_text(json.dumps(an_evaluation("e" * 64)))
+    with pytest.raises(CommandError, match=r"report\.json: cannot be used: it is an evaluation of some version"):
+        call_command("model_card", "--evaluation", str(tmp_path / "report.json"), "--output", str(tmp_path))
+
+
+def test_the_shipped_versions_maps_were_measured() -> None:
+    assert model_card.measured_since(shipped.SHIPPED_MANIFEST_SHA256)["images"] == 10015

@@ -36,6 +36,12 @@ def joined_lesions(folder: Path = FOLDER) -> list[tuple[str, str]]:
         return [(row["first_lesion_id"], row["second_lesion_id"]) for row in csv.DictReader(lines)]
 
 
+def joined_images(folder: Path = FOLDER) -> list[tuple[str, str]]:
+    """The pairs of image ids that were found, and seen by eye, to show one lesion under two lesion ids."""
+    with (folder / "near_duplicates.csv").open(newline="", encoding="utf-8") as lines:
+        return [(row["first_image_id"], row["second_image_id"]) for row in csv.DictReader(lines)]
+
+
 def frozen_test_lesions(folder: Path = FOLDER) -> set[str]:
     """The lesion ids of the frozen test."""
     with (folder / "frozen_test_lesions.csv").open(newline="", encoding="utf-8") as lines:

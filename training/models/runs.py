@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from diagnosis.models import ModelVersion
@@ -42,8 +43,8 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
     """Reads of runs."""
 
     def queued(self) -> Self:
-        """Those that a worker may take now, the longest waiting first."""
-        return self.filter(state=RunState.QUEUED, not_before__lte=timezone.now()).order_by("queued_at", "id")
+        """Those that a worker may take now by the database's clock, the longest waiting first."""
+        return self.filter(state=RunState.QUEUED, not_before__lte=Now()).order_by("queued_at", "id")
 
     def active(self) -> Self:
         """Those that have not ended."""
@@ -54,8 +55,8 @@ class TrainingRun(models.Model):
     """One training: what was asked for, how far it is, and what it made."""
 
     id = models.UUIDField(primary_key=True, default=uuid4)
-    #: Name of an entry of ``training.recipes.RECIPES``.
-    recipe = models.CharField(max_length=50)
+    #: Name of an entry of ``training.recipes.RECIPES``; empty where a version that is there is only judged.
+    recipe = models.CharField(max_length=50, blank=True)
     datasets = models.ManyToManyField(Dataset, related_name="runs")
     #: ``{"init_weights": …, "epochs": …}``: what departs from the recipe.
     options = models.JSONField(default=dict)
@@ -67,7 +68,9 @@ class TrainingRun(models.Model):
     state = models.CharField(max_length=10, choices=RunState, default=RunState.QUEUED)
     queued_at = models.DateTimeField(default=timezone.now)
     #: One that came back is not taken again before this.
-    not_before = models.DateTimeField(default=timezone.now)
+    not_before = models.DateTimeField(db_default=Now())
+    #: When the training workers were last told that it waits.
+    rung_at = models.DateTimeField(db_default=Now())
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(null=True)

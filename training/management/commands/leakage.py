@@ -17,10 +17,8 @@ from rich.progress import track
 from training.datasets import ham10000
 from training.datasets.frozen import ham10000_splits
 from training.datasets.ham10000 import DatasetIncomplete
-from training.evaluation.charts import Span, span_chart
-from training.evaluation.leakage import WAYS, compare_ways
-
-_FIGURES = ("accuracy", "balanced_accuracy", "malignant_auc")
+from training.evaluation.leakage import FIGURES, WAYS, compare_ways
+from training.evaluation.leakage_page import charts_of, kept_at, rows_of
 
 
 class Command(BaseCommand):
@@ -37,7 +35,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--splits", type=int, default=20, help="how many random splits (default: %(default)s)")
         parser.add_argument("--cache", type=Path, default=Path("var/cache"), help="folder for views and features")
-        parser.add_argument("--output", type=Path, default=Path("var/leakage"), help="default: %(default)s")
+        parser.add_argument(
+            "--output",
+            type=Path,
+            default=kept_at().parent,
+            help="default: where the page under /training/leakage/ looks, %(default)s",
+        )
 
     def handle(self, *args: object, **options: Any) -> None:
         """Measure, write and print."""
@@ -64,7 +67,7 @@ class Command(BaseCommand):
             mean = way["mean"]
             self.stdout.write(
                 f"{name:30} "
-                + ", ".join(f"{figure} {mean[figure]:.3f}" for figure in _FIGURES)
+                + ", ".join(f"{figure} {mean[figure]:.3f}" for figure in FIGURES)
                 + f"; {mean['with_sibling_in_training']:.0f} of {mean['test_images']:.0f} test images have a sibling"
             )
         self.stdout.write(f"written to {options['output']}: report.html, report.json")
@@ -72,34 +75,9 @@ class Command(BaseCommand):
 
 def render_page(report: dict[str, Any]) -> str:
     """The report for people, one HTML file."""
-    ways = []
-    for name, way in report["ways"].items():
-        mean, spread = way["mean"], way["deviation"]
-        cells = [f"{mean[each]:.3f} ± {spread[each]:.3f} ({way['above_by_lesion'][each]:+.3f})" for each in _FIGURES]
-        share = mean["with_sibling_in_training"] / mean["test_images"]
-        itself = mean["itself_in_training"] / mean["test_images"]
-        ways.append((name.replace("_", " "), cells, f"{share:.1%}", f"{itself:.1%}", mean["test_images"]))
-    charts = [
-        span_chart(
-            figure,
-            figure.replace("_", " "),
-            f"{figure.replace('_', ' ')} of each way of splitting: the mean and two deviations over the splits",
-            figure.replace("_", " "),
-            [
-                Span(
-                    name.replace("_", " "),
-                    way["mean"][figure],
-                    way["mean"][figure] - 2 * way["deviation"][figure],
-                    way["mean"][figure] + 2 * way["deviation"][figure],
-                )
-                for name, way in report["ways"].items()
-            ],
-            0.4,
-            1.0,
-        )
-        for figure in _FIGURES
-    ]
-    return render_to_string("training/leakage.html", {"report": report, "ways": ways, "charts": charts})
+    return render_to_string(
+        "training/leakage.html", {"report": report, "ways": rows_of(report), "charts": charts_of(report)}
+    )
 
 
 def _features(dataset: ham10000.LabelledImages, weights: str, cache: Path) -> NDArray[np.float32]:

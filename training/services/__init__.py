@@ -1,0 +1,1 @@
+"""Every write of the learning app: one function per use case."""

@@ -1,0 +1,167 @@
+"""A challenger against the champion on the frozen tests: both read the same images, as they are served."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from diagnosis.classifier.network import Network
+from diagnosis.models import ModelVersion
+from diagnosis.services.model_versions import champion, open_bundle
+from training import gates
+from training.datasets.ham10000 import LabelledImage
+from training.datasets.manifest import Manifest, SplitBy
+from training.evaluation.report import Answers, age_band
+from training.models import Dataset, TrainingRun
+from training.recipes import RECIPES
+
+#: So many views are read between two words about the progress.
+_STRIDE: Final = 50
+
+
+@dataclass(frozen=True)
+class FrozenTests:
+    """The images of all frozen tests: records, labels [n], lesion groups [n], views uint8 [n, 224, 224, 3]."""
+
+    records: list[LabelledImage]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.str_]
+    views: NDArray[np.uint8]
+    pixels: set[str]
+    fingerprints: list[str]
+    names: list[str]
+
+    @classmethod
+    def open(cls) -> "FrozenTests | None":
+        """Those of the current datasets, or nothing where none was imported. A picture that is in two counts once.
+
+        Raises:
+            ManifestUnusable: the files of one are not what its manifest says.
+        """
+        records: list[LabelledImage] = []
+        groups: list[str] = []
+        labels: list[NDArray[np.int64]] = []
+        views: list[NDArray[np.uint8]] = []
+        seen: set[str] = set()
+        datasets = list(Dataset.objects.current().with_frozen_test().order_by("split_fingerprint"))
+        for dataset in datasets:
+            folder = Path(settings.DATASETS_ROOT) / dataset.folder
+            manifest = Manifest.load(folder)
+            here = [
+                each
+                for each in manifest.splits("lesion").positions("test")
+                if manifest.entries[each].pixels not in seen
+            ]
+            seen.update(manifest.entries[each].pixels for each in here)
+            records += [manifest.entries[each].record for each in here]
+            groups += [manifest.entries[each].group for each in here]
+            labels.append(manifest.labels[here])
+            views.append(manifest.views(folder)[here])
+        if not records:
+            return None
+        return cls(
+            records=records,
+            labels=np.concatenate(labels),
+            groups=np.array(groups),
+            views=np.concatenate(views),
+            pixels=seen,
+            fingerprints=[dataset.split_fingerprint for dataset in datasets],
+            names=[str(dataset) for dataset in datasets],
+        )
+
+    def subgroups(self) -> gates.Subgroups:
+        """By sex, age band and site. Skin type has no labels here."""
+        return {
+            "sex": np.array([record.sex for record in self.records]),
+            "age": np.array([age_band(record.age) for record in self.records]),
+            "site": np.array([record.site for record in self.records]),
+        }
+
+
+def read_tests(version: ModelVersion, tests: FrozenTests, progress: Callable[[int], None]) -> gates.Said:
+    """What a version says of the tests, through the backend of a CPU. ``progress`` hears how many were read."""
+    bundle = open_bundle(version)
+    network = Network.open(bundle, backend="litert", threads=2)
+    readings = []
+    for start in range(0, len(tests.views), _STRIDE):
+        readings += network.read(np.ascontiguousarray(tests.views[start : start + _STRIDE]))
+        progress(len(readings))
+    return gates.Said(
+        answers=Answers(
+            labels=tests.labels,
+            probabilities=np.array([reading.probabilities for reading in readings]),
+            groups=tests.groups,
+            priors=bundle.class_priors,
+        ),
+        refer=bundle.thresholds.refer,
+        novel=np.array([reading.novel for reading in readings]),
+    )
+
+
+def disjoint(run: TrainingRun, tests: FrozenTests) -> gates.Gate:
+    """Whether none of the tested lesions or pictures was in the training or validation of the run."""
+    by = recipe_split(run)
+    used: set[str] = set()
+    pictures: set[str] = set()
+    for dataset in run.datasets.all():
+        manifest = Manifest.load(Path(settings.DATASETS_ROOT) / dataset.folder)
+        learnt = [entry for entry in manifest.entries if entry.splits[by] != "test"]
+        used.update(entry.group for entry in learnt)
+        # A picture that is tested elsewhere was left out of training (``learning.gather``) where lesions are split.
+        pictures.update(entry.pixels for entry in learnt if by == "image")
+    seen = len(used.intersection(tests.groups)) + len(pictures.intersection(tests.pixels))
+    return gates.Gate(
+        "disjoint",
+        "No tested lesion was trained on",
+        seen == 0,
+        f"{seen} lesions or pictures of the frozen tests were in its training."
+        if seen
+        else "No lesion and no picture of the frozen tests was in its training or validation.",
+    )
+
+
+def recipe_split(run: TrainingRun) -> SplitBy:
+    """Whether a run's recipe splits by lesion or, as the paper did, by image; a version that ships splits by lesion."""
+    return RECIPES[run.recipe].split if run.recipe else "lesion"
+
+
+def judge_version(version: ModelVersion, run: TrainingRun, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """The verdict on a challenger, ready to be stored: gates, comparison, and what both were judged with.
+
+    Without a frozen test there are no gates and no comparison, and so no release. ``progress`` hears how many of how
+    many views were read.
+
+    Raises:
+        NoVersionServes: there is no champion to compare with.
+        BundleRefused, ManifestUnusable: files are missing or were changed.
+    """
+    serving = champion()
+    verdict: dict[str, Any] = {
+        "judged_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "champion": {"id": str(serving.pk), "name": serving.name},
+        "declared": dict(settings.TRAINING_GATES),
+        "tests": [],
+        "test_names": [],
+        "gates": [],
+        "comparison": [],
+    }
+    tests = FrozenTests.open()
+    if tests is None:
+        return verdict
+    total = 2 * len(tests.labels)
+    was = read_tests(serving, tests, lambda done: progress(done, total))
+    now = read_tests(version, tests, lambda done: progress(total // 2 + done, total))
+    wanted = gates.Gates.declared()
+    return verdict | {
+        "tests": tests.fingerprints,
+        "test_names": tests.names,
+        "images": len(tests.labels),
+        "lesions": len(np.unique(tests.groups)),
+        "gates": [asdict(gate) for gate in (disjoint(run, tests), *gates.check(wanted, was, now, tests.subgroups()))],
+        "comparison": gates.compare(was, now, wanted.draws),
+    }

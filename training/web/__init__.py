@@ -1,0 +1,1 @@
+"""Pages for model stewards, rendered on the server."""
