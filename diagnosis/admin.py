@@ -10,6 +10,7 @@ from diagnosis.models import Analysis, ConsentPolicy, ModelVersion, RetentionPol
 from diagnosis.services import analysis_queue, retention
 from diagnosis.services.errors import Conflict
 from skincare.accounts.models import User
+from skincare.audit.by_hand import Recorded
 
 
 class ReadOnly:
@@ -29,7 +30,7 @@ class ReadOnly:
 
 
 @admin.register(ConsentPolicy)
-class ConsentPolicyAdmin(admin.ModelAdmin):
+class ConsentPolicyAdmin(Recorded, admin.ModelAdmin):
     """Texts of consent. A published one is never changed: publish a new version instead."""
 
     list_display = ("version", "language", "title", "published_at")
@@ -44,7 +45,7 @@ class ConsentPolicyAdmin(admin.ModelAdmin):
 
 
 @admin.register(RetentionPolicy)
-class RetentionPolicyAdmin(admin.ModelAdmin):
+class RetentionPolicyAdmin(Recorded, admin.ModelAdmin):
     """How long patients are kept. ``manage.py retention --preview`` shows whom a period would erase."""
 
     list_display = ("organisation", "months_after_last_case", "applies_from")

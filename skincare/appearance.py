@@ -3,7 +3,8 @@
 from typing import Final, TypedDict
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language, get_language_bidi, get_language_info
 from django.views.generic import View
@@ -54,7 +55,7 @@ class AppearanceView(View):
         """Keep the choice."""
         language, theme = request.POST.get("language"), request.POST.get("theme")
         if language not in (None, *dict(settings.LANGUAGES)) or theme not in (None, *THEMES):
-            return HttpResponseBadRequest("there is no such language or appearance")
+            raise BadRequest("there is no such language or appearance")
         back = request.POST.get("next") or request.headers.get("Referer", "")
         if not url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure()):
             back = "/"

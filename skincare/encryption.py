@@ -4,6 +4,7 @@ Master keys come from the settings (several at once, so that they can be rotated
 Destroying a patient's wrapped data key makes everything sealed under it unreadable for good.
 """
 
+import base64
 import hashlib
 import hmac
 import os
@@ -115,15 +116,100 @@ def key_ring() -> KeyRing:
     return _ring(tuple(settings.SKINCARE_MASTER_KEYS))
 
 
-def blind_index(value: str, *, purpose: str, salt: UUID) -> bytes:
-    """A keyed digest by which an encrypted value can be looked up but not read.
+def seal_text(text: str, *, place: str) -> str:
+    """Seal a secret of the platform's own, which no patient's key protects, under the current master key.
+
+    Returns:
+        ``name of the master key:base64``.
+    """
+    name, key = key_ring().keys[0]
+    return f"{name}:{base64.b64encode(seal(key, text.encode(), place=place)).decode()}"
+
+
+def open_text(sealed: str, *, place: str) -> str:
+    """Open what ``seal_text`` made for the same place.
+
+    Raises:
+        MasterKeyMissing: the master key that sealed it is not configured.
+        SealBroken: it was altered, or moved from another place.
+    """
+    name, _, body = sealed.partition(":")
+    for known, key in key_ring().keys:
+        if known == name:
+            return unseal(key, base64.b64decode(body), place=place).decode()
+    raise MasterKeyMissing(
+        f"{place} was sealed under master key {name!r}, which is not configured; add it to SKINCARE_MASTER_KEYS "
+        "(after the current one)"
+    )
+
+
+def sealed_under_current_key(sealed: str) -> bool:
+    """Whether what ``seal_text`` made needs no other master key than the current one."""
+    return sealed.partition(":")[0] == key_ring().keys[0][0]
+
+
+def index_key_id(key: bytes = b"") -> str:
+    """By what rows tell under which index key (the current one, if none is given) they can be found: 16 digits that
+    tell nothing of the key."""
+    return hmac.new(key or settings.SKINCARE_INDEX_KEYS[0], b"index-key-id", hashlib.sha256).hexdigest()[:16]
+
+
+def blind_indexes(value: str, *, purpose: str, salt: UUID) -> list[bytes]:
+    """Keyed digests by which an encrypted value can be looked up but not read, one for each configured index key.
 
     Case, spacing and Unicode form do not matter. ``salt`` (the organisation) keeps equal values in different
     organisations from being recognised as equal.
 
     Returns:
-        32 bytes, HMAC-SHA-256.
+        32 bytes each, HMAC-SHA-256; the first is the current key's, under which rows are written.
     """
     normal = " ".join(unicodedata.normalize("NFKC", value).casefold().split())
     message = b"\x00".join([purpose.encode(), salt.bytes, normal.encode()])
-    return hmac.new(settings.SKINCARE_INDEX_KEY, message, hashlib.sha256).digest()
+    return [hmac.new(key, message, hashlib.sha256).digest() for key in settings.SKINCARE_INDEX_KEYS]
+
+
+#: Letters that Unicode does not take apart, and how they are written where a keyboard lacks them.
+_PLAINER: Final = str.maketrans(
+    {"ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th", "ـ": ""}
+)
+#: Within a word they are left out (O'Brien); everything else that is no letter, mark or digit parts words.
+_APOSTROPHES: Final = "'\u2019\u2018\u02bc\u02bb\u0060\u00b4\u05f3"
+
+
+def folded_name(name: str) -> str:
+    """A person's name without what people write differently: case, accents, spacing, punctuation, order of the words.
+
+    Dropped are accents of Latin, Greek and Cyrillic letters, vowel signs of Arabic and Hebrew, apostrophes and
+    invisible characters; signs that make another letter (Indic and Thai vowels, Japanese voicing) stay. Spellings that
+    differ in letters stay different: Müller is found as Muller, not as Mueller.
+
+    Returns:
+        Words parted by single spaces, in alphabetical order; empty where the name has no letter and no digit.
+    """
+    kept = []
+    for character in unicodedata.normalize("NFKD", name).casefold().translate(_PLAINER):
+        kind, above_or_below = unicodedata.category(character), unicodedata.combining(character)
+        if kind == "Cf" or character in _APOSTROPHES or 202 <= above_or_below <= 240 or 10 <= above_or_below <= 36:
+            continue
+        kept.append(character if kind[0] in "LMN" else " ")
+    return " ".join(sorted(unicodedata.normalize("NFKC", "".join(kept)).split()))
+
+
+def name_indexes(name: str, birth_date: str, *, salt: UUID) -> list[bytes]:
+    """The keyed digests of a name together with a birth date: names alone are too few to hide behind a digest.
+
+    Args:
+        birth_date: ISO 8601.
+
+    Returns:
+        As ``blind_indexes``; nothing where name or birth date is missing.
+    """
+    words = folded_name(name)
+    if not words or not birth_date:
+        return []
+    return blind_indexes(f"{birth_date} {words}", purpose="name-and-birth-date", salt=salt)
+
+
+def record_number_indexes(record_number: str, *, salt: UUID) -> list[bytes]:
+    """The keyed digests of a record number, as ``blind_indexes``."""
+    return blind_indexes(record_number, purpose="record-number", salt=salt)

@@ -5,8 +5,13 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from diagnosis.api.problems import nothing_here
-from skincare import pages
+from skincare import error_pages, pages
 from skincare.appearance import AppearanceView
+
+handler400 = error_pages.cannot_be_read
+handler403 = error_pages.not_allowed
+handler404 = error_pages.nothing_here
+handler500 = error_pages.failed
 
 admin.site.site_header = "Skincare administration"
 admin.site.site_title = "Skincare"
@@ -18,7 +23,9 @@ urlpatterns = [
     # Browsers ask for it on pages that name no icon, such as the admin's.
     path("favicon.ico", pages.Icon.as_view()),
     path("", include("diagnosis.web.urls")),
+    path("", include("training.web.urls")),
     path("api/v1/", include("diagnosis.api.urls")),
+    path("api/v1/", include("training.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(template_name="api/docs.html"), name="docs"),
     # What else is under /api/ does not exist: said with a problem document and not a page of HTML.

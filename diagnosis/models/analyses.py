@@ -6,7 +6,7 @@ from uuid import uuid4
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.models.cases import Case
@@ -28,8 +28,8 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
     """Reads of analyses."""
 
     def waiting(self) -> "AnalysisQuerySet":
-        """Those that a worker may take now, the longest waiting first."""
-        return self.filter(state=AnalysisState.WAITING, not_before__lte=timezone.now()).order_by("waiting_since", "id")
+        """Those that a worker may take now by the database's clock, the longest waiting first."""
+        return self.filter(state=AnalysisState.WAITING, not_before__lte=Now()).order_by("waiting_since", "id")
 
 
 class Analysis(models.Model):
@@ -40,7 +40,7 @@ class Analysis(models.Model):
     state = models.CharField(max_length=13, choices=AnalysisState)
     waiting_since = models.DateTimeField(null=True)
     #: One that came back is not taken again before this, so that a passing fault has time to pass.
-    not_before = models.DateTimeField(default=timezone.now)
+    not_before = models.DateTimeField(db_default=Now())
 
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)

@@ -6,6 +6,7 @@ from uuid import uuid4
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.classifier.diagnoses import LONGEST_CODE
 from diagnosis.models.referrals import Referral
@@ -20,9 +21,9 @@ def _confidence() -> "models.PositiveSmallIntegerField[int, int]":
 class ReadRole(models.TextChoices):
     """In which part somebody read."""
 
-    FIRST = "first", "First reader"
-    SECOND = "second", "Second opinion"
-    THIRD = "third", "Settling a disagreement"
+    FIRST = "first", _("First reader")
+    SECOND = "second", _("Second opinion")
+    THIRD = "third", _("Settling a disagreement")
 
 
 class FirstRead(models.Model):
@@ -78,12 +79,12 @@ class AnswerShown(models.Model):
 class Plan(models.TextChoices):
     """What is to be done."""
 
-    REASSURE = "reassure", "Reassure; no follow-up"
-    OBSERVE = "observe", "Look again after some months"
-    BIOPSY = "biopsy", "Biopsy"
-    EXCISE = "excise", "Excise"
-    SEE_IN_PERSON = "see_in_person", "See in person"
-    URGENT = "urgent", "Urgent suspected cancer pathway"
+    REASSURE = "reassure", _("Reassure; no follow-up")
+    OBSERVE = "observe", _("Look again after some months")
+    BIOPSY = "biopsy", _("Biopsy")
+    EXCISE = "excise", _("Excise")
+    SEE_IN_PERSON = "see_in_person", _("See in person")
+    URGENT = "urgent", _("Urgent suspected cancer pathway")
 
 
 class Assessment(models.Model):

@@ -6,9 +6,11 @@ from uuid import uuid4
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext_lazy as _
 
-from diagnosis.classifier.taxonomy import CLASSES, NAMES
+from diagnosis.classifier.taxonomy import CLASSES
+from diagnosis.models.diagnosis_names import CLASS_NAMES
 from diagnosis.models.patients import (
     AnatomicalSite,
     FitzpatrickSkinType,
@@ -49,9 +51,9 @@ STATE_OF_ANALYSIS: dict[str, CaseState] = {
 class Suspicion(models.TextChoices):
     """What the clinician thinks before seeing the network's answer."""
 
-    MALIGNANT = "malignant", "Probably malignant"
-    UNSURE = "unsure", "Not sure"
-    BENIGN = "benign", "Probably benign"
+    MALIGNANT = "malignant", _("Probably malignant")
+    UNSURE = "unsure", _("Not sure")
+    BENIGN = "benign", _("Probably benign")
 
 
 class CaseQuerySet(models.QuerySet["Case"]):
@@ -66,7 +68,8 @@ class CaseQuerySet(models.QuerySet["Case"]):
 
         Whether the network's answers to them may be shown is another question: see ``services.first_reads``.
         """
-        return self.filter(lesion__in=Referral.objects.for_reader(user).values("case__lesion"))
+        # Asked of each case, not as a list of lesions: that would be of all referrals of a service.
+        return self.filter(Exists(Referral.objects.for_reader(user).filter(case__lesion=OuterRef("lesion"))))
 
     def in_state(self, state: CaseState) -> Self:
         """Those whose analysis puts them into ``state``."""
@@ -131,11 +134,13 @@ class Case(models.Model):
     growth = models.BooleanField(default=False)
     personal_hx_mm = models.BooleanField("previous melanoma", null=True)
     family_hx_mm = models.BooleanField("melanoma in the family", null=True)
+    personal_hx_skin_cancer = models.BooleanField("previous skin cancer other than melanoma", null=True)
+    sun_damage = models.BooleanField("sunburns, outdoor work or sunbeds", null=True)
     immunosuppression = models.BooleanField(null=True)
 
     suspicion = models.CharField(max_length=10, choices=Suspicion)
     impression = models.CharField(
-        max_length=5, choices=[(code, NAMES[code]) for code in CLASSES], blank=True, help_text="Empty: no opinion."
+        max_length=5, choices=list(CLASS_NAMES.items()), blank=True, help_text="Empty: no opinion."
     )
     sealed_note = models.BinaryField(null=True)
 
@@ -187,9 +192,9 @@ class Case(models.Model):
 class ImageKind(models.TextChoices):
     """How a photograph was taken."""
 
-    OVERVIEW = "overview", "Overview, with a landmark"
-    CLOSE_UP = "close_up", "Close-up, plain"
-    DERMOSCOPIC = "dermoscopic", "Dermoscopic"
+    OVERVIEW = "overview", _("Overview, with a landmark")
+    CLOSE_UP = "close_up", _("Close-up, plain")
+    DERMOSCOPIC = "dermoscopic", _("Dermoscopic")
 
 
 class CaseImage(models.Model):

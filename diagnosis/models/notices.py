@@ -6,17 +6,23 @@ from uuid import uuid4
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
+from diagnosis.models.cases import Case
+from diagnosis.models.emergency import EmergencyAccess
 from diagnosis.models.referrals import Referral
 from skincare.accounts.models import Organisation, User
 
 
 class Notification(models.Model):
-    """That something happened to a referral, for one person. It holds nothing of the patient."""
+    """What one person is told: of a referral, a case or an emergency access. It holds nothing of the patient."""
 
     id = models.UUIDField(primary_key=True, default=uuid4)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notifications")
-    referral = models.ForeignKey(Referral, on_delete=models.CASCADE, related_name="+")
+    #: What it is about: one of the three.
+    referral = models.ForeignKey(Referral, null=True, on_delete=models.CASCADE, related_name="+")
+    case = models.ForeignKey(Case, null=True, on_delete=models.CASCADE, related_name="+")
+    emergency = models.ForeignKey(EmergencyAccess, null=True, on_delete=models.CASCADE, related_name="notices")
     #: What happened: an action of ``services.notifications.SENTENCES``.
     kind = models.CharField(max_length=30)
     created_at = models.DateTimeField()
@@ -31,6 +37,14 @@ class Notification(models.Model):
             models.Index(fields=["user"], condition=Q(seen_at__isnull=True), name="notification_unseen"),
             models.Index(fields=["created_at"], condition=Q(mailed_at__isnull=True), name="notification_unmailed"),
         ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(referral__isnull=False, case__isnull=True, emergency__isnull=True)
+                | Q(referral__isnull=True, case__isnull=False, emergency__isnull=True)
+                | Q(referral__isnull=True, case__isnull=True, emergency__isnull=False),
+                name="notification_is_about_one_thing",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.user_id}"
@@ -39,9 +53,9 @@ class Notification(models.Model):
 class MailWanted(models.TextChoices):
     """How somebody wants to be told by e-mail."""
 
-    AT_ONCE = "at_once", "At once"
-    DAILY = "daily", "Once a day, together"
-    NEVER = "never", "Never"
+    AT_ONCE = "at_once", _("At once")
+    DAILY = "daily", _("Once a day, together")
+    NEVER = "never", _("Never")
 
 
 class NotificationPreference(models.Model):
@@ -73,8 +87,8 @@ class Webhook(models.Model):
     active = models.BooleanField(default=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
-    #: The signing secret is derived from it and the index key, so that it stands nowhere.
-    salt = models.UUIDField(default=uuid4)
+    #: What deliveries are signed with, sealed under a master key as ``encryption.seal_text`` does.
+    sealed_secret = models.TextField()
 
     class Meta:
         ordering: ClassVar = ["created_at", "id"]
@@ -86,9 +100,9 @@ class Webhook(models.Model):
 class DeliveryState(models.TextChoices):
     """The life of a delivery."""
 
-    WAITING = "waiting", "Waiting"
-    DELIVERED = "delivered", "Delivered"
-    GIVEN_UP = "given_up", "Given up"
+    WAITING = "waiting", _("Waiting")
+    DELIVERED = "delivered", _("Delivered")
+    GIVEN_UP = "given_up", _("Given up")
 
 
 class WebhookDelivery(models.Model):

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.classifier.diagnoses import LONGEST_CODE
 from diagnosis.models.patients import Lesion
@@ -15,15 +16,15 @@ from skincare.accounts.models import User
 class OutcomeKind(models.TextChoices):
     """How it is known."""
 
-    HISTOLOGY = "histology", "Histology"
-    FOLLOW_UP = "follow_up", "Clinical follow-up"
+    HISTOLOGY = "histology", _("Histology")
+    FOLLOW_UP = "follow_up", _("Clinical follow-up")
 
 
 class OutcomeSource(models.TextChoices):
     """How it was entered."""
 
-    PERSON = "person", "By hand"
-    IMPORT = "import", "From a file"
+    PERSON = "person", _("By hand")
+    IMPORT = "import", _("From a file")
 
 
 class Outcome(models.Model):
@@ -46,7 +47,10 @@ class Outcome(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-determined_on", "-recorded_at"]
-        indexes: ClassVar = [models.Index(fields=["lesion", "-determined_on"], name="outcome_of_lesion")]
+        indexes: ClassVar = [
+            models.Index(fields=["lesion", "-determined_on"], name="outcome_of_lesion"),
+            models.Index(fields=["-recorded_at", "id"], name="outcome_newest"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(kind__in=OutcomeKind.values), name="outcome_kind_is_known"),
             models.CheckConstraint(condition=Q(source__in=OutcomeSource.values), name="outcome_source_is_known"),

@@ -1,16 +1,25 @@
 """Patients, the keys that protect them, and their lesions."""
 
 from collections.abc import Iterable
+from datetime import date
 from functools import cached_property
 from typing import ClassVar, Self
 from uuid import UUID, uuid4
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models.sealed import PatientErased, SealedText
 from skincare.accounts.models import Organisation, Role, User
-from skincare.encryption import WrappedKey, blind_index, key_ring, new_data_key
+from skincare.encryption import (
+    WrappedKey,
+    index_key_id,
+    key_ring,
+    name_indexes,
+    new_data_key,
+    record_number_indexes,
+)
 
 
 class DataKey(models.Model):
@@ -43,8 +52,8 @@ class DataKey(models.Model):
 class Sex(models.TextChoices):
     """As in the ISIC dictionary, which knows these two and an empty value."""
 
-    FEMALE = "female", "Female"
-    MALE = "male", "Male"
+    FEMALE = "female", _("Female")
+    MALE = "male", _("Male")
 
 
 class FitzpatrickSkinType(models.TextChoices):
@@ -80,11 +89,22 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         return self.filter(organisation__in=organisations_of_administrator(user))
 
     def with_record_number(self, record_number: str, organisations: Iterable[Organisation]) -> Self:
-        """Those with this record number, compared through the keyed index."""
+        """Those with this record number, compared through the keyed index, under whichever index key they stand."""
         digests = [
-            blind_index(record_number, purpose="record-number", salt=organisation.pk) for organisation in organisations
+            digest
+            for organisation in organisations
+            for digest in record_number_indexes(record_number, salt=organisation.pk)
         ]
         return self.filter(record_number_index__in=digests)
+
+    def with_name(self, name: str, birth_date: date, organisations: Iterable[Organisation]) -> Self:
+        """Those of this name, as ``encryption.folded_name`` compares names, born on this day."""
+        digests = [
+            digest
+            for organisation in organisations
+            for digest in name_indexes(name, birth_date.isoformat(), salt=organisation.pk)
+        ]
+        return self.filter(name_index__in=digests)
 
 
 class Patient(models.Model):
@@ -96,6 +116,10 @@ class Patient(models.Model):
         DataKey, null=True, on_delete=models.SET_NULL, related_name="patient", db_column="data_key_id"
     )
     record_number_index = models.BinaryField(max_length=32, null=True)
+    #: Of name and birth date together; empty where either is missing, see ``encryption.name_indexes``.
+    name_index = models.BinaryField(max_length=32, null=True)
+    #: Under which index key the two were made; empty where that was not noted yet.
+    index_key_id = models.CharField(max_length=16, blank=True)
     sealed_record_number = models.BinaryField(null=True)
     sealed_name = models.BinaryField(null=True)
     sealed_birth_date = models.BinaryField(null=True)
@@ -113,7 +137,10 @@ class Patient(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-created_at", "id"]
-        indexes: ClassVar = [models.Index(fields=["organisation", "-created_at", "id"], name="patient_newest_first")]
+        indexes: ClassVar = [
+            models.Index(fields=["organisation", "-created_at", "id"], name="patient_newest_first"),
+            models.Index(fields=["name_index"], name="patient_by_name", condition=Q(name_index__isnull=False)),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["organisation", "record_number_index"], name="patient_record_number_once"),
             models.UniqueConstraint(fields=["id", "organisation"], name="patient_and_organisation"),
@@ -126,6 +153,15 @@ class Patient(models.Model):
 
     def __str__(self) -> str:
         return f"patient {self.pk}"
+
+    def index(self) -> None:
+        """Make the patient findable, under the current index key, by record number, name and birth date as they are
+        now; call it whenever one of them has changed.
+        """
+        self.record_number_index = record_number_indexes(self.record_number, salt=self.organisation_id)[0]
+        names = name_indexes(self.name, self.birth_date, salt=self.organisation_id)
+        self.name_index = names[0] if names else None
+        self.index_key_id = index_key_id()
 
     def data_key(self) -> bytes:
         """The key that opens what is sealed for this patient, 32 bytes.
@@ -146,14 +182,14 @@ class Patient(models.Model):
 class AnatomicalSite(models.TextChoices):
     """General anatomical site, with the values of the ISIC dictionary's ``anatom_site_general``."""
 
-    ANTERIOR_TORSO = "anterior torso", "Anterior torso (chest, abdomen)"
-    POSTERIOR_TORSO = "posterior torso", "Posterior torso (back)"
-    LATERAL_TORSO = "lateral torso", "Lateral torso (flank)"
-    HEAD_NECK = "head/neck", "Head or neck"
-    UPPER_EXTREMITY = "upper extremity", "Upper extremity"
-    LOWER_EXTREMITY = "lower extremity", "Lower extremity"
-    PALMS_SOLES = "palms/soles", "Palms or soles"
-    ORAL_GENITAL = "oral/genital", "Oral or genital (mucosa)"
+    ANTERIOR_TORSO = "anterior torso", _("Anterior torso (chest, abdomen)")
+    POSTERIOR_TORSO = "posterior torso", _("Posterior torso (back)")
+    LATERAL_TORSO = "lateral torso", _("Lateral torso (flank)")
+    HEAD_NECK = "head/neck", _("Head or neck")
+    UPPER_EXTREMITY = "upper extremity", _("Upper extremity")
+    LOWER_EXTREMITY = "lower extremity", _("Lower extremity")
+    PALMS_SOLES = "palms/soles", _("Palms or soles")
+    ORAL_GENITAL = "oral/genital", _("Oral or genital (mucosa)")
 
 
 class LesionQuerySet(models.QuerySet["Lesion"]):

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models.referrals import Referral
 from diagnosis.models.sealed import SealedText
@@ -14,9 +15,9 @@ from skincare.accounts.models import User
 class MessageKind(models.TextChoices):
     """What a message does."""
 
-    NOTE = "note", "Message"
-    QUESTION = "question", "Question to the clinician"
-    REPLY = "reply", "Reply to the question"
+    NOTE = "note", _("Message")
+    QUESTION = "question", _("Question to the clinician")
+    REPLY = "reply", _("Reply to the question")
 
 
 class Message(models.Model):

@@ -5,9 +5,11 @@ from uuid import uuid4
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
-from diagnosis.models.patients import organisations_of_clinician
+from diagnosis.models.patients import AnatomicalSite, organisations_of_clinician
 from diagnosis.models.sealed import SealedText
 from diagnosis.models.service_policies import Urgency, services_of_dermatologist
 from skincare.accounts.models import Organisation, User
@@ -19,14 +21,14 @@ if TYPE_CHECKING:
 class ReferralState(models.TextChoices):
     """The life of a referral. What leads from one to the next is in ``services.referral_states``."""
 
-    SENT = "sent", "Sent"
-    ACCEPTED = "accepted", "Accepted"
-    MORE_INFORMATION_ASKED = "more_information_asked", "More information asked"
-    ANSWERED = "answered", "Answered"
-    CLOSED = "closed", "Closed"
-    DECLINED = "declined", "Declined"
-    WITHDRAWN = "withdrawn", "Withdrawn"
-    EXPIRED = "expired", "Expired"
+    SENT = "sent", _("Sent")
+    ACCEPTED = "accepted", _("Accepted")
+    MORE_INFORMATION_ASKED = "more_information_asked", _("More information asked")
+    ANSWERED = "answered", _("Answered")
+    CLOSED = "closed", _("Closed")
+    DECLINED = "declined", _("Declined")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
+    EXPIRED = "expired", _("Expired")
 
 
 #: Work for the service, or for the clinic that was asked something.
@@ -38,41 +40,46 @@ SHOWN_TO_SERVICE: Final = (*OPEN_STATES, ReferralState.ANSWERED, ReferralState.C
 class DeclineReason(models.TextChoices):
     """Why a service declines."""
 
-    NOT_OURS = "not_ours", "Not a question for this service"
-    POOR_PHOTOGRAPHS = "poor_photographs", "The photographs cannot be assessed"
-    SEE_IN_PERSON = "see_in_person", "The patient must be seen in person"
-    NO_CAPACITY = "no_capacity", "No capacity"
+    NOT_OURS = "not_ours", _("Not a question for this service")
+    POOR_PHOTOGRAPHS = "poor_photographs", _("The photographs cannot be assessed")
+    SEE_IN_PERSON = "see_in_person", _("The patient must be seen in person")
+    NO_CAPACITY = "no_capacity", _("No capacity")
 
 
 class ReferralQuerySet(models.QuerySet["Referral"]):
     """Reads of referrals."""
 
     def for_clinician(self, user: User) -> Self:
-        """Those that the user's clinics sent."""
-        return self.filter(case__organisation__in=organisations_of_clinician(user))
+        """Those that the user's clinics sent.
+
+        The clinics are asked for first and stand in the query by their ids: only then does PostgreSQL walk the index
+        of a clinic's referrals, newest first, instead of sorting all that the clinic ever sent.
+        """
+        return self.filter(clinic__in=list(organisations_of_clinician(user).values_list("pk", flat=True)))
 
     def for_dermatologist(self, user: User) -> Self:
         """Those before the user's services, and no longer once consent has ended."""
-        return self.filter(
-            service__in=services_of_dermatologist(user), stopped_at__isnull=True, state__in=SHOWN_TO_SERVICE
-        )
+        services = services_of_dermatologist(user)
+        return self.under_consent().filter(service__in=services, state__in=SHOWN_TO_SERVICE)
+
+    def under_consent(self) -> Self:
+        """Those whose patients' consent to teledermatology was neither withdrawn nor has come to its end."""
+        return self.filter(Q(consent_ends_at__isnull=True) | Q(consent_ends_at__gt=Now()), stopped_at__isnull=True)
 
     def for_second_reader(self, user: User) -> Self:
         """Those about which the user, or a service of theirs, was asked."""
         asked = SecondOpinion.objects.for_reader(user).values("referral")
-        return self.filter(pk__in=asked, stopped_at__isnull=True, state__in=SHOWN_TO_SERVICE)
+        return self.under_consent().filter(pk__in=asked, state__in=SHOWN_TO_SERVICE)
 
     def for_reader(self, user: User) -> Self:
         """Those that the user may see as a dermatologist, asked first or second."""
-        first = self.model.objects.for_dermatologist(user).values("pk")
-        second = self.model.objects.for_second_reader(user).values("pk")
-        return self.filter(Q(pk__in=first) | Q(pk__in=second))
+        # Conditions on the row itself, not lists of all that somebody may see: one among a million is then looked up
+        # by its key.
+        return self.for_dermatologist(user) | self.for_second_reader(user)
 
     def for_user(self, user: User) -> Self:
         """Those that the user may see at all, as clinician or as dermatologist."""
-        sent = self.model.objects.for_clinician(user).values("pk")
-        read = self.model.objects.for_reader(user).values("pk")
-        return self.filter(Q(pk__in=sent) | Q(pk__in=read))
+        return self.for_clinician(user) | self.for_reader(user)
 
     def open(self) -> Self:
         """Those still to be answered."""
@@ -97,6 +104,9 @@ class Referral(models.Model):
         "diagnosis.Case", on_delete=models.PROTECT, related_name="referrals"
     )
     service = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="referrals_received")
+    #: The case's own; written by the database from the case, so that lists need not look there.
+    clinic = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+", editable=False)
+    anatom_site_general = models.CharField(max_length=20, choices=AnatomicalSite, editable=False)
     referred_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     urgency = models.CharField(max_length=30, choices=Urgency)
     state = models.CharField(max_length=30, choices=ReferralState, default=ReferralState.SENT)
@@ -114,6 +124,9 @@ class Referral(models.Model):
     escalated_at = models.DateTimeField(null=True)
     #: When consent ended or the patient was erased: from then on no dermatologist sees anything of it.
     stopped_at = models.DateTimeField(null=True)
+    #: Until when the consent that it rests on allows it; for ever, where empty. The database copies it from there, so
+    #: that a service sees nothing from that instant on, whether or not the end was noted.
+    consent_ends_at = models.DateTimeField(null=True, editable=False)
     decline_reason = models.CharField(max_length=20, choices=DeclineReason, blank=True)
     #: When the histology or the next look that the plan asks for should be there; empty if none is awaited.
     outcome_due_at = models.DateTimeField(null=True)
@@ -145,11 +158,35 @@ class Referral(models.Model):
                 name="referral_worklist_by_claim",
             ),
             models.Index(
+                fields=["service", "state", "sort_key", "id"],
+                condition=Q(state__in=["sent", "accepted", "more_information_asked"]),
+                name="referral_worklist_by_state",
+            ),
+            models.Index(
+                fields=["service", "urgency", "sort_key", "id"],
+                condition=Q(state__in=["sent", "accepted", "more_information_asked"]),
+                name="referral_worklist_by_urgency",
+            ),
+            models.Index(
+                fields=["service", "anatom_site_general", "sort_key", "id"],
+                condition=Q(state__in=["sent", "accepted", "more_information_asked"]),
+                name="referral_worklist_by_site",
+            ),
+            models.Index(
+                fields=["service", "clinic", "sort_key", "id"],
+                condition=Q(state__in=["sent", "accepted", "more_information_asked"]),
+                name="referral_worklist_by_clinic",
+            ),
+            models.Index(
                 fields=["service", "due_at"],
                 condition=Q(state__in=["sent", "accepted", "more_information_asked"]),
                 name="referral_open_by_due_time",
             ),
             models.Index(fields=["service", "-sent_at", "-id"], name="referral_of_service"),
+            models.Index(fields=["clinic", "-sent_at", "-id"], name="referral_of_clinic"),
+            models.Index(
+                fields=["service", "-answered_at"], condition=Q(answered_at__isnull=False), name="referral_answered"
+            ),
             models.Index(fields=["case", "-sent_at"], name="referral_of_case"),
             models.Index(fields=["outcome_due_at"], condition=Q(outcome_due_at__isnull=False), name="referral_outcome"),
         ]
@@ -188,21 +225,26 @@ class Referral(models.Model):
         """Whether it is still to be answered."""
         return self.state in OPEN_STATES
 
+    @property
+    def consent_has_ended(self) -> bool:
+        """Whether the consent that it rests on has come to its end by the clock."""
+        return self.consent_ends_at is not None and self.consent_ends_at <= timezone.now()
+
 
 class OpinionKind(models.TextChoices):
     """What a further reader was asked for."""
 
-    SECOND = "second", "Second opinion"
-    THIRD = "third", "To settle a disagreement"
+    SECOND = "second", _("Second opinion")
+    THIRD = "third", _("To settle a disagreement")
 
 
 class OpinionState(models.TextChoices):
     """The life of a request for an opinion."""
 
-    ASKED = "asked", "Asked"
-    GIVEN = "given", "Given"
-    DECLINED = "declined", "Declined"
-    WITHDRAWN = "withdrawn", "Withdrawn"
+    ASKED = "asked", _("Asked")
+    GIVEN = "given", _("Given")
+    DECLINED = "declined", _("Declined")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
 class SecondOpinionQuerySet(models.QuerySet["SecondOpinion"]):

@@ -1,6 +1,6 @@
 """Attributes that are encrypted in the database under the patient's data key."""
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from django.db import models
@@ -27,26 +27,44 @@ def place_of(row: models.Model, attribute: str) -> str:
     return f"{row._meta.label_lower}.{attribute}:{row.pk}"
 
 
-class SealedText(property):
-    """A text attribute whose column, ``sealed_<name>``, holds it encrypted.
+class SealedBytes(property):
+    """An attribute of bytes whose column, ``sealed_<name>``, holds them encrypted.
 
     A subclass of ``property`` so that Django accepts the attribute as an argument when it makes a row. Give the row
-    its patient first: the key comes from there. An empty text is stored as nothing.
+    its patient first: the key comes from there. Nothing is stored as nothing.
     """
 
     def __init__(self, name: str) -> None:
         column = f"sealed_{name}"
 
-        def read(row: models.Model) -> str:
+        def read(row: models.Model) -> Any:
             sealed = getattr(row, column)
-            if not sealed:
-                return ""
-            return unseal(cast(HasDataKey, row).data_key(), sealed, place=place_of(row, name)).decode()
+            plain = unseal(cast(HasDataKey, row).data_key(), sealed, place=place_of(row, name)) if sealed else b""
+            return self.shown(plain)
 
-        def write(row: models.Model, value: str) -> None:
-            sealed = (
-                seal(cast(HasDataKey, row).data_key(), value.encode(), place=place_of(row, name)) if value else None
-            )
+        def write(row: models.Model, value: Any) -> None:
+            plain = self.stored(value)
+            sealed = seal(cast(HasDataKey, row).data_key(), plain, place=place_of(row, name)) if plain else None
             setattr(row, column, sealed)
 
         super().__init__(read, write)
+
+    def stored(self, value: Any) -> bytes:
+        """The bytes of a value."""
+        return bytes(value)
+
+    def shown(self, plain: bytes) -> Any:
+        """The value of bytes."""
+        return plain
+
+
+class SealedText(SealedBytes):
+    """The same for a text."""
+
+    def stored(self, value: str) -> bytes:
+        """In UTF-8."""
+        return value.encode()
+
+    def shown(self, plain: bytes) -> str:
+        """From UTF-8."""
+        return plain.decode()

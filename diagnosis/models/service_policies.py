@@ -1,21 +1,25 @@
 """How a dermatology service takes referrals: in how many hours it answers, whether it reads blind, and from whom."""
 
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from skincare.accounts.models import Organisation
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 
 class Urgency(models.TextChoices):
     """How soon the clinician asks for an answer."""
 
-    ROUTINE = "routine", "Routine"
-    SOON = "soon", "Soon"
-    URGENT_SUSPECTED_CANCER = "urgent_suspected_cancer", "Urgent: suspected cancer"
+    ROUTINE = "routine", _("Routine")
+    SOON = "soon", _("Soon")
+    URGENT_SUSPECTED_CANCER = "urgent_suspected_cancer", _("Urgent: suspected cancer")
 
 
 #: From the most urgent to the least: the first key of the worklist's order.
@@ -28,7 +32,7 @@ URGENCY_STEPS: Final[dict[str, int]] = {
 LONGEST_HOURS: Final = 24 * 90
 
 
-def _hours(default: int, text: str) -> "models.PositiveSmallIntegerField[int, int]":
+def _hours(default: int, text: "StrPromise") -> "models.PositiveSmallIntegerField[int, int]":
     return models.PositiveSmallIntegerField(
         default=default, validators=[MinValueValidator(1), MaxValueValidator(LONGEST_HOURS)], help_text=text
     )
@@ -40,16 +44,16 @@ class ServicePolicy(models.Model):
     service = models.OneToOneField(
         Organisation, primary_key=True, on_delete=models.PROTECT, related_name="service_policy"
     )
-    hours_urgent_suspected_cancer = _hours(24, "Hours until an urgent suspected cancer is due.")
-    hours_soon = _hours(72, "Hours until a referral that is wanted soon is due.")
-    hours_routine = _hours(14 * 24, "Hours until a routine referral is due.")
-    remind_before_hours = _hours(8, "Hours before it is due at which the service is reminded.")
-    expire_after_hours = _hours(14 * 24, "Hours after it was due at which an unanswered referral expires.")
+    hours_urgent_suspected_cancer = _hours(24, _("Hours until an urgent suspected cancer is due."))
+    hours_soon = _hours(72, _("Hours until a referral that is wanted soon is due."))
+    hours_routine = _hours(14 * 24, _("Hours until a routine referral is due."))
+    remind_before_hours = _hours(8, _("Hours before it is due at which the service is reminded."))
+    expire_after_hours = _hours(14 * 24, _("Hours after it was due at which an unanswered referral expires."))
     blind_read = models.BooleanField(
-        default=True, help_text="The dermatologist records a diagnosis before the network's answer is shown."
+        default=True, help_text=_("The dermatologist records a diagnosis before the network's answer is shown.")
     )
     open_to_all_clinics = models.BooleanField(
-        default=True, help_text="Otherwise only the clinics named below may refer."
+        default=True, help_text=_("Otherwise only the clinics named below may refer.")
     )
     clinics = models.ManyToManyField(Organisation, blank=True, related_name="+")
 

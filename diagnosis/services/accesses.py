@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from diagnosis.models import Patient
+from diagnosis.models import CorrectionReason, EmergencyReason, Patient
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
 from skincare.audit.record import record
@@ -16,9 +16,13 @@ from skincare.audit.record import record
 ACTIONS: Final[dict[str, Promise]] = {
     "patient.read": gettext_lazy("Saw the patient's data"),
     "patient.created": gettext_lazy("Entered the patient"),
+    "patient.corrected": gettext_lazy("Corrected the patient's data"),
     "patient.exported": gettext_lazy("Took out the whole record"),
     "patient.erased": gettext_lazy("Erased the patient"),
     "accesses.read": gettext_lazy("Looked who saw the patient's data"),
+    "emergency.opened": gettext_lazy("Opened the record in an emergency"),
+    "emergency.read": gettext_lazy("Read the record in an emergency"),
+    "emergency.ended": gettext_lazy("Ended the emergency access"),
     "lesion.created": gettext_lazy("Entered a lesion"),
     "case.submitted": gettext_lazy("Submitted a case"),
     "consent.granted": gettext_lazy("Recorded a consent"),
@@ -45,6 +49,9 @@ ACTIONS: Final[dict[str, Promise]] = {
     "referral.read": gettext_lazy("Recorded a read"),
     "referral.answer_shown": gettext_lazy("Was shown the network's answer"),
     "referral.message": gettext_lazy("Wrote a message"),
+    "referral.letter_made": gettext_lazy("Took out the answer as a letter"),
+    "referral.referral_letter_made": gettext_lazy("Took out the referral as a letter"),
+    "referral.leaflet_made": gettext_lazy("Took out the patient's leaflet"),
     "referral.opinion_asked": gettext_lazy("Asked for another opinion"),
     "referral.opinion_declined": gettext_lazy("Declined to give an opinion"),
     "referral.opinion_withdrawn": gettext_lazy("Took back a request for an opinion"),
@@ -54,6 +61,11 @@ ACTIONS: Final[dict[str, Promise]] = {
     "analysis.returned": gettext_lazy("The network's reading was put off"),
     "analysis.retried": gettext_lazy("Asked for the network's reading again"),
     "analysis.stopped": gettext_lazy("The network's reading was stopped"),
+    "shadow.answered": gettext_lazy("A version on trial read the case, unseen"),
+    "shadow.abstained": gettext_lazy("A version on trial gave no result, unseen"),
+    "shadow.failed": gettext_lazy("A version on trial could not read the case, unseen"),
+    "training.included": gettext_lazy("Took the photographs into the training data"),
+    "training.read": gettext_lazy("Trained the network on the photographs"),
 }
 
 
@@ -76,4 +88,8 @@ def in_words(event: AuditEvent) -> str:
 def reason_of(event: AuditEvent) -> str:
     """Why, where a reason was recorded."""
     reason = event.details.get("reason", "")
+    if event.action.startswith("emergency.") and reason in EmergencyReason.values:
+        return str(EmergencyReason(reason).label)
+    if event.action == "patient.corrected" and reason in CorrectionReason.values:
+        return str(CorrectionReason(reason).label)
     return reason if isinstance(reason, str) else ""

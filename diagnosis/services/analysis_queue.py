@@ -1,24 +1,28 @@
 """The queue of analyses: rows that wait are claimed under a lease, answered under that lease, returned or failed.
 
-The database remembers, the broker only rings. Nothing here trusts a message to arrive, to arrive once, or in order.
+The database remembers, the broker only rings. Nothing here trusts a message to arrive, to arrive once, or in order,
+nor a machine's clock: when a lease ends and when one may be tried again, the database's clock alone decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from diagnosis.models import Analysis, AnalysisState, Case, ConsentScope
+from diagnosis.services import counters
 from diagnosis.services.bell import ring_for_inference, ring_for_inference_on_commit
 from diagnosis.services.clinical_rule import clinical_demand, demand_after_failure
-from diagnosis.services.consents import consent_in_force, lock_patient
-from diagnosis.services.errors import Conflict
+from diagnosis.services.consents import CONSENT_EXPIRED, consent_in_force, lock_patient, record_expiries
+from diagnosis.services.errors import Conflict, constraint_of
 from diagnosis.services.worklist_order import place_again
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
@@ -56,20 +60,43 @@ class Lease:
     analyses: Sequence[Analysis]
 
 
-@transaction.atomic
+T = TypeVar("T")
+
+
+def _under_consent(act: Callable[[], T]) -> T:
+    """Act in a transaction; where the database refuses because a consent has ended by the clock, note that, act again.
+
+    Nothing watches the clock for each analysis: the database does, at each step, and it refuses the whole statement.
+    """
+    try:
+        with transaction.atomic():
+            return act()
+    except IntegrityError as error:
+        if constraint_of(error) != "analysis_needs_consent":
+            raise
+    while record_expiries():
+        pass
+    with transaction.atomic():
+        return act()
+
+
 def claim(*, limit: int) -> Lease | None:
     """Take up to ``limit`` waiting analyses, the longest waiting first, or nothing.
 
     One that was claimed before and came back is taken alone, so that a case that kills its worker takes no other
     case with it. Rows that another worker is just claiming are passed over, never waited for.
     """
+    return _under_consent(lambda: _claim(limit))
+
+
+def _claim(limit: int) -> Lease | None:
     waiting = Analysis.objects.waiting().select_for_update(skip_locked=True, of=("self",))
     head = list(waiting[:1])
     if not head:
         return None
     rows = list(waiting.filter(attempts=0)[:limit]) if head[0].attempts == 0 else head
     token = uuid4()
-    until = timezone.now() + timedelta(seconds=settings.ANALYSIS_LEASE_SECONDS)
+    until = Now() + timedelta(seconds=settings.ANALYSIS_LEASE_SECONDS)
     ids = [row.pk for row in rows]
     Analysis.objects.filter(pk__in=ids).update(
         state=AnalysisState.RUNNING, lease_token=token, lease_until=until, attempts=F("attempts") + 1
@@ -105,7 +132,6 @@ _ANSWER_COLUMNS: Final = {
 }
 
 
-@transaction.atomic
 def answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
     """Write answers (or abstentions or failures) under the lease that is still one's own.
 
@@ -113,10 +139,12 @@ def answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
         answered: of the lease's analyses, filled in and in a final state.
 
     Returns:
-        Ids of those that were written. The others were withdrawn, or the lease had ended and another worker has them.
+        Ids of those that were written. The others were withdrawn, their consent or the lease had ended.
     """
-    if not answered:
-        return set()
+    return _under_consent(lambda: _answer(lease, answered)) if answered else set()
+
+
+def _answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
     fields = {field.attname: field for field in Analysis._meta.concrete_fields}
     row = ", ".join(["%s::uuid", *(f"%s::{kind}" for kind in _ANSWER_COLUMNS.values())])
     parameters: list[Any] = []
@@ -125,6 +153,7 @@ def answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
         for name in _ANSWER_COLUMNS:
             parameters.append(fields[name].get_db_prep_save(getattr(analysis, name), connection))
     with connection.cursor() as cursor:
+        # Column names from a constant, and as many placeholders as rows.
         cursor.execute(
             f"""
             UPDATE diagnosis_analysis AS a
@@ -133,7 +162,7 @@ def answer(lease: Lease, answered: Sequence[Analysis]) -> set[UUID]:
             FROM (VALUES {", ".join([f"({row})"] * len(answered))}) AS v(id, {", ".join(_ANSWER_COLUMNS)})
             WHERE a.id = v.id AND a.state = 'running' AND a.lease_token = %s
             RETURNING a.id
-            """,
+            """,  # nosec B608
             [*parameters, lease.token],
         )
         written = {row[0] for row in cursor.fetchall()}
@@ -163,16 +192,15 @@ def give_back(lease: Lease, analyses: Sequence[Analysis], *, fault: str) -> None
     held = Analysis.objects.filter(
         pk__in=[analysis.pk for analysis in analyses], state=AnalysisState.RUNNING, lease_token=lease.token
     )
-    _return_or_fail(list(held.select_for_update(of=("self",)).select_related("case")), fault=fault)
+    _return_or_fail(list(held.select_for_update(of=("self",)).select_related("case__patient")), fault=fault)
 
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep found: rows returned to the queue, rows failed, and rows waiting unheard."""
+    """What a sweep found: rows returned to the queue, and rows failed."""
 
     returned: int
     failed: int
-    overdue: int
 
 
 def sweep() -> Swept:
@@ -180,20 +208,22 @@ def sweep() -> Swept:
 
     Any number of sweeps may run at once: a row is handled by the one that locks it first.
     """
-    now = timezone.now()
     with transaction.atomic():
         expired = list(
-            Analysis.objects.filter(state=AnalysisState.RUNNING, lease_until__lt=now)
+            Analysis.objects.filter(state=AnalysisState.RUNNING, lease_until__lt=Now())
             .select_for_update(skip_locked=True, of=("self",))
-            .select_related("case")[:1000]
+            .select_related("case__patient")[:1000]
         )
         failed = _return_or_fail(expired, fault="worker_lost")
     overdue = Analysis.objects.filter(
-        state=AnalysisState.WAITING, not_before__lt=now - timedelta(seconds=OVERDUE_SECONDS)
-    ).count()
+        state=AnalysisState.WAITING, not_before__lt=Now() - timedelta(seconds=OVERDUE_SECONDS)
+    ).exists()  # not how many: that would cost more the deeper the queue is
     if overdue:
         ring_for_inference()
-    return Swept(returned=len(expired) - failed, failed=failed, overdue=overdue)
+        counters.OVERDUE.inc()
+    counters.SWEPT.labels("failed").inc(failed)
+    counters.SWEPT.labels("returned").inc(len(expired) - failed)
+    return Swept(returned=len(expired) - failed, failed=failed)
 
 
 def pause_after(attempts: int) -> timedelta:
@@ -203,7 +233,6 @@ def pause_after(attempts: int) -> timedelta:
 
 def _return_or_fail(analyses: Sequence[Analysis], *, fault: str) -> int:
     failed = 0
-    now = timezone.now()
     for analysis in analyses:
         analysis.lease_token = analysis.lease_until = None
         if analysis.attempts >= FAULTS[fault].attempts:
@@ -213,11 +242,18 @@ def _return_or_fail(analyses: Sequence[Analysis], *, fault: str) -> int:
             analysis.reason_text = f"{FAULTS[fault].text} Tried {analysis.attempts} times. Needs human review."
             level, decider = demand_after_failure(analysis.case)
             analysis.recommendation, analysis.decided_by = str(level), str(decider)
-            analysis.finished_at = now
+            analysis.finished_at = Now()
             action = "analysis.failed"
+            transaction.on_commit(partial(counters.count_failed, analysis))
+        elif consent_in_force(analysis.case.patient, ConsentScope.ANALYSIS) is None:
+            analysis.state = AnalysisState.NOT_REQUESTED
+            analysis.waiting_since = None
+            analysis.reason = "consent_expired"
+            analysis.reason_text = CONSENT_EXPIRED
+            action = "analysis.stopped"
         else:
             analysis.state = AnalysisState.WAITING
-            analysis.not_before = now + pause_after(analysis.attempts)
+            analysis.not_before = Now() + pause_after(analysis.attempts)
             action = "analysis.returned"
         analysis.save(
             update_fields=[
@@ -227,6 +263,7 @@ def _return_or_fail(analyses: Sequence[Analysis], *, fault: str) -> int:
                 "recommendation",
                 "decided_by",
                 "finished_at",
+                "waiting_since",
                 "not_before",
                 "lease_token",
                 "lease_until",
@@ -268,7 +305,7 @@ def retry(*, user: User, case: Case) -> Analysis:
         )
     before = analysis.state
     analysis.state = AnalysisState.WAITING
-    analysis.waiting_since = analysis.not_before = timezone.now()
+    analysis.waiting_since, analysis.not_before = timezone.now(), Now()
     analysis.attempts = 0
     analysis.reason = analysis.reason_text = ""
     level, decider = clinical_demand(case)

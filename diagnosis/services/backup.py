@@ -1,6 +1,7 @@
-"""Backup and restore: database, stored files and wrapped data keys, each file with its digest; the keys lie apart.
+"""Backup and restore: database, stored files, trained networks and wrapped data keys, each file with its digest.
 
-Everything is encrypted as it is in service. The master keys and the index key are in none of it.
+The wrapped keys lie apart. Everything of patients is encrypted as it is in service. The master keys and the index key
+are in none of it.
 """
 
 import hashlib
@@ -12,16 +13,29 @@ from pathlib import Path
 from typing import IO, Any, Final
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
+from django.db.models import F, Model, UUIDField, Value
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from diagnosis.models import CaseImage, DataKey, Erasure, Patient
+from diagnosis.classifier.bundle import BundleRefused
+from diagnosis.models import (
+    CaseImage,
+    DataKey,
+    Erasure,
+    MessageImage,
+    ModelVersion,
+    Patient,
+    ReferenceImage,
+    VersionOrigin,
+)
 from diagnosis.services.erasure import replay
+from diagnosis.services.model_versions import folder_of, open_bundle
 from skincare.audit.models import AuditEvent
 from skincare.launch import postgres_client
 
@@ -30,6 +44,15 @@ KEYS_TABLE: Final = "public.diagnosis_datakey"
 #: Nobody is signed in after a restore: what was revoked since the backup must not be valid again.
 EMPTIED_TABLES: Final = ("public.django_session", "public.accounts_browsersession", "public.accounts_apitoken")
 CHUNK_BYTES: Final = 2**20
+#: Where in a backup the networks lie, one folder each.
+BUNDLES: Final = "bundles"
+#: Columns that name files in the store, and how the patient is found whose they are (nobody's are public).
+FILE_COLUMNS: Final[list[tuple[type[Model], str, str]]] = [
+    (CaseImage, "photograph_file", "case__patient_id"),
+    (CaseImage, "view_file", "case__patient_id"),
+    (MessageImage, "photograph_file", "message__referral__case__patient_id"),
+    (ReferenceImage, "photograph_file", ""),
+]
 
 Progress = Callable[[int, int], None]
 
@@ -45,7 +68,10 @@ class BackedUp:
     id: UUID
     files: int
     patients: int
-    #: Files that the database names and the store does not have, though their patients were not erased.
+    #: Networks that were trained here; those that ship with the program come with it.
+    bundles: int
+    #: Files that the database names and the store does not have, though their patients were not erased; and networks
+    #: without their files.
     missing: list[str]
 
 
@@ -56,6 +82,9 @@ class Restored:
     id: UUID
     files: int
     patients: int
+    bundles: int
+    #: Why networks that were trained here cannot serve; of each that is not the one which the register pins.
+    refused_bundles: list[str]
     #: Patients who were erased after the backup was made, and have been erased again.
     erased: int
 
@@ -86,18 +115,48 @@ def back_up(folder: Path, keys_folder: Path, progress: Progress = lambda done, t
         _run("pg_dump", [*common, *left_out, f"--file={partial / 'database.dump'}"])
         keys = ["--data-only", f"--table={KEYS_TABLE}", f"--file={partial_keys / 'keys.dump'}"]
         _run("pg_dump", [*common, *keys])
-        images = list(CaseImage.objects.values_list("photograph_file", "view_file", "case__patient_id"))
+        files = _stored_files()
         patients = Patient.objects.count()
-    files = [(name, patient) for *names, patient in images for name in names if name]
+        versions = list(_trained_here())
     missing = _copy_files(files, partial / "media", progress)
+    without_files = _copy_bundles(versions, partial / BUNDLES)
     write_ledger(partial / "erasures.json")
     about = {"format": FORMAT, "id": backup_id, "created_at": timezone.now()}
-    _write_json(partial / "manifest.json", {**about, "patients": patients, "missing": missing, **_digests(partial)})
+    missing_here = [*missing, *without_files]
+    manifest = {**about, "patients": patients, "missing": missing_here, **_digests(partial)}
+    _write_json(partial / "manifest.json", manifest)
     _write_json(partial_keys / "manifest.json", {**about, **_digests(partial_keys)})
     partial_keys.rename(keys_folder)
     partial.rename(folder)
     _record("platform.backed_up", backup_id, {"patients": patients, "files": len(files), "missing": len(missing)})
-    return BackedUp(backup_id, len(files) - len(missing), patients, missing)
+    bundles = len(versions) - len(without_files)
+    return BackedUp(backup_id, len(files) - len(missing), patients, bundles, missing_here)
+
+
+def _stored_files() -> list[tuple[str, UUID | None]]:
+    """Every file that the database names, with the patient whose it is."""
+    found: list[tuple[str, UUID | None]] = []
+    for model, column, patient in FILE_COLUMNS:
+        rows = model._default_manager.exclude(**{column: ""})
+        whose = F(patient) if patient else Value(None, output_field=UUIDField())
+        found += rows.annotate(whose=whose).values_list(column, "whose")
+    return found
+
+
+def _trained_here() -> Iterable[ModelVersion]:
+    return ModelVersion.objects.filter(origin=VersionOrigin.TRAINED).order_by("name")
+
+
+def _copy_bundles(versions: list[ModelVersion], folder: Path) -> list[str]:
+    """Copy the files of every version, as they are; returns which have none."""
+    missing = []
+    for version in versions:
+        source = folder_of(version)
+        if source.is_dir():
+            shutil.copytree(source, folder / version.name)
+        else:
+            missing.append(f"{BUNDLES}/{version.name}")
+    return missing
 
 
 def _run(program: str, arguments: list[str]) -> None:
@@ -121,7 +180,7 @@ class _snapshot:
         self.atomic.__exit__(*error)
 
 
-def _copy_files(files: list[tuple[str, UUID]], folder: Path, progress: Progress) -> list[str]:
+def _copy_files(files: list[tuple[str, UUID | None]], folder: Path, progress: Progress) -> list[str]:
     missing = []
     for number, (name, patient_id) in enumerate(files, start=1):
         target = folder / name
@@ -132,7 +191,7 @@ def _copy_files(files: list[tuple[str, UUID]], folder: Path, progress: Progress)
         except FileNotFoundError:
             target.unlink(missing_ok=True)
             # Files of a patient who was erased since the snapshot are gone rightly.
-            if not Erasure.objects.filter(pk=patient_id).exists():
+            if patient_id is None or not Erasure.objects.filter(pk=patient_id).exists():
                 missing.append(name)
         progress(number, len(files))
     return missing
@@ -231,12 +290,25 @@ def restore(
         with (folder / name).open("rb") as file:
             _put_back(name.removeprefix("media/"), file)
         progress(number, len(names))
+    if (folder / BUNDLES).is_dir():
+        shutil.copytree(folder / BUNDLES, settings.BUNDLES_ROOT, dirs_exist_ok=True)
     call_command("migrate", interactive=False, verbosity=0)
     with transaction.atomic():
         erased = replay(tombstones)
         _record("platform.restored", manifest["id"], {"files": len(names), "erased": erased})
+    versions = list(_trained_here())
+    refused = [why for version in versions if (why := _why_refused(version))]
     patients = DataKey.objects.count()
-    return Restored(UUID(manifest["id"]), len(names), patients, erased)
+    return Restored(UUID(manifest["id"]), len(names), patients, len(versions) - len(refused), refused, erased)
+
+
+def _why_refused(version: ModelVersion) -> str:
+    """The register pins each manifest, and the manifest every file: a backup whose own list was forged is seen here."""
+    try:
+        open_bundle(version)
+    except BundleRefused as error:
+        return str(error)
+    return ""
 
 
 def _load(section: str, dump: Path) -> None:
@@ -276,6 +348,8 @@ def _insist_on_emptiness() -> None:
         raise BackupRefused(
             f"the database {connection.settings_dict['NAME']!r} holds {len(tables)} tables; restore into an empty one"
         )
+    if Path(settings.BUNDLES_ROOT).is_dir() and any(Path(settings.BUNDLES_ROOT).iterdir()):
+        raise BackupRefused(f"{settings.BUNDLES_ROOT} holds networks; move them away, the backup brings its own")
     try:
         folders, files = default_storage.listdir("")
     except FileNotFoundError:

@@ -7,9 +7,10 @@ down costs a request at most about ``PATIENCE_SECONDS`` once in ``PAUSE_SECONDS`
 
 import threading
 import time
-from typing import Final
+from typing import Any, Final
 
 import structlog
+from amqp.exceptions import ChannelError
 from django.conf import settings
 from django.db import transaction
 from kombu import Connection
@@ -35,7 +36,7 @@ class _Bell(threading.local):
     connection: Connection | None = None
     silent_until: float = 0.0
 
-    def ring(self, task: str, queue: str) -> bool:
+    def ring(self, task: str, queue: str, *, once: bool) -> bool:
         if time.monotonic() < self.silent_until:
             FAILED_RINGS.labels(task).inc()
             return False
@@ -54,6 +55,8 @@ class _Bell(threading.local):
                         "interval_max": 0,
                     },
                 )
+            if once and self._rings_already(queue):
+                return True
             app.send_task(task, queue=queue, connection=self.connection, retry=False, ignore_result=True)
         except Exception as error:  # whatever the broker or its driver throws, the case is safe in the database
             FAILED_RINGS.labels(task).inc()
@@ -62,6 +65,20 @@ class _Bell(threading.local):
             self.silent_until = time.monotonic() + PAUSE_SECONDS
             return False
         return True
+
+    def _rings_already(self, queue: str) -> bool:
+        """Whether a ring lies there that no worker has taken: whoever takes it will see what was committed by now.
+
+        Only Valkey and Redis are asked: RabbitMQ closes the channel where the queue was never declared.
+        """
+        assert self.connection is not None
+        if self.connection.transport.driver_type != "redis":
+            return False
+        try:
+            channel: Any = self.connection.default_channel
+            return bool(channel.queue_declare(queue, passive=True).message_count)
+        except ChannelError:  # there an empty queue is none
+            return False
 
     def _hang_up(self) -> None:
         connection, self.connection = self.connection, None
@@ -77,12 +94,15 @@ _bell = _Bell()
 
 def ring(task: str, *, queue: str) -> bool:
     """Ring now. Returns whether the broker took it; never raises."""
-    return _bell.ring(task, queue)
+    return _bell.ring(task, queue, once=False)
 
 
 def ring_for_inference() -> bool:
-    """Tell the inference workers that analyses wait."""
-    return ring(READ_WAITING_CASES, queue="inference")
+    """Tell the inference workers that analyses wait, unless a ring waits for them already.
+
+    Workers that are busy would hear one ring for each case, and find nothing at nearly all of them.
+    """
+    return _bell.ring(READ_WAITING_CASES, "inference", once=True)
 
 
 def ring_for_inference_on_commit() -> None:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Case as Choice
 from django.db.models import IntegerField, Value, When
 from django.utils import timezone
@@ -21,7 +22,9 @@ from diagnosis.models import (
 )
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services.errors import CLOCK_TOLERANCE_SECONDS, Conflict, Refusal
+from diagnosis.services.months import months_later
 from diagnosis.services.referral_moves import stop_referrals
+from diagnosis.services.signatures import read_signature
 from skincare.accounts.models import User
 from skincare.audit.record import record
 
@@ -35,8 +38,19 @@ class ConsentStatement:
     change: ConsentChange
     captured_at: datetime
     method: EvidenceMethod
-    evidence: str = ""
+    witness: str = ""
+    #: As the client sent it, see ``services.signatures``.
+    signature: str = ""
+    #: In which language the patient was spoken with; the policy's, where empty.
+    language: str = ""
+    #: Of a grant: until when it is to allow something, where that is sooner than the policy says.
+    expires_at: datetime | None = None
     id: UUID | None = None
+
+
+#: Consents whose end is written down in one transaction.
+EXPIRIES_IN_A_TURN: Final = 200
+CONSENT_EXPIRED: Final = "The patient's consent to analysis ended before the network had answered."
 
 
 def lock_patient(patient_id: UUID) -> Patient:
@@ -51,12 +65,14 @@ def lock_patient(patient_id: UUID) -> Patient:
 def consent_in_force(patient: Patient, scope: ConsentScope) -> ConsentEvent | None:
     """The grant by which ``scope`` is allowed now, or nothing.
 
-    A grant counts from when it was captured, a withdrawal from when it was recorded, and at the same instant the
-    withdrawal wins: a grant that was captured offline before a withdrawal but arrives after it allows nothing.
-    Of an erased patient nothing is in force.
+    The patient's last word decides. A grant counts from when it was captured, a withdrawal from when it was recorded,
+    and at the same instant the withdrawal wins: a grant that was captured offline before a withdrawal but arrives after
+    it allows nothing. A grant whose time is over allows nothing from that instant on, whether or not the platform has
+    written it down. Of an erased patient nothing is in force.
     """
+    said = ConsentEvent.objects.filter(patient=patient, scope=scope, patient__data_key_row__isnull=False)
     last = (
-        ConsentEvent.objects.filter(patient=patient, scope=scope, patient__data_key_row__isnull=False)
+        said.exclude(change=ConsentChange.EXPIRED)
         .annotate(
             precedence=Choice(
                 When(change=ConsentChange.WITHDRAWN, then=Value(1)), default=Value(0), output_field=IntegerField()
@@ -65,7 +81,9 @@ def consent_in_force(patient: Patient, scope: ConsentScope) -> ConsentEvent | No
         .order_by("-effective_at", "-precedence", "-recorded_at")
         .first()
     )
-    return last if last is not None and last.change == ConsentChange.GRANTED else None
+    if last is None or last.change != ConsentChange.GRANTED:
+        return None
+    return last if last.expires_at is None or last.expires_at > timezone.now() else None
 
 
 @transaction.atomic
@@ -75,15 +93,20 @@ def record_consent(*, user: User, patient: Patient, statement: ConsentStatement)
     Sent again with the same id, it is recorded once.
 
     Raises:
-        Refusal: the time lies in the future, or spoken consent names no witness.
+        Refusal: the time lies in the future, spoken consent names no witness, one signed on screen has no signature,
+            or the end does not follow its beginning.
         Conflict: the id belongs to another event.
         PatientErased: there is nobody any more who could consent.
     """
-    patient = lock_patient(patient.pk)
+    return record_consent_of_locked(user=user, patient=lock_patient(patient.pk), statement=statement)
+
+
+def record_consent_of_locked(*, user: User, patient: Patient, statement: ConsentStatement) -> ConsentEvent:
+    """`record_consent` where the caller has locked the patient's row in this transaction, or made it there."""
     if patient.erased:
         raise PatientErased(f"patient {patient.pk} was erased")
     event_id = statement.id or uuid4()
-    known = ConsentEvent.objects.filter(pk=event_id).first()
+    known = ConsentEvent.objects.filter(pk=event_id).first() if statement.id else None
     if known is not None:
         same = (known.patient_id, known.scope, known.change, known.policy_id) == (
             patient.pk,
@@ -102,8 +125,7 @@ def record_consent(*, user: User, patient: Patient, statement: ConsentStatement)
             f"captured_at {statement.captured_at.isoformat()} lies in the future; it is {now.isoformat()} here",
             field="captured_at",
         )
-    if statement.method == EvidenceMethod.SPOKEN and not statement.evidence.strip():
-        raise Refusal("witness_missing", "spoken consent needs the witness's name in evidence", field="evidence")
+    _check_evidence(statement)
     captured_at = min(statement.captured_at, now)
     event = ConsentEvent(
         id=event_id,
@@ -114,10 +136,13 @@ def record_consent(*, user: User, patient: Patient, statement: ConsentStatement)
         captured_at=captured_at,
         recorded_at=now,
         effective_at=captured_at if statement.change == ConsentChange.GRANTED else now,
+        expires_at=_end(statement, captured_at),
         recorded_by=user,
         method=statement.method,
+        language=statement.language or statement.policy.language,
     )
-    event.evidence = statement.evidence
+    event.witness = statement.witness.strip()
+    event.signature = read_signature(statement.signature) if statement.signature else b""
     event.save(force_insert=True)
     if statement.change == ConsentChange.WITHDRAWN and statement.scope == ConsentScope.ANALYSIS:
         stop_analyses(
@@ -136,6 +161,100 @@ def record_consent(*, user: User, patient: Patient, statement: ConsentStatement)
         details={"scope": str(statement.scope), "policy": statement.policy.version},
     )
     return event
+
+
+@transaction.atomic
+def record_consents(*, user: User, patient: Patient, statements: list[ConsentStatement]) -> list[ConsentEvent]:
+    """Append all that the patient said at once, or nothing of it; see ``record_consent``."""
+    return [record_consent(user=user, patient=patient, statement=statement) for statement in statements]
+
+
+def _check_evidence(statement: ConsentStatement) -> None:
+    if statement.method == EvidenceMethod.SPOKEN and not statement.witness.strip():
+        raise Refusal("witness_missing", "spoken consent needs the witness's name in witness", field="witness")
+    if statement.method == EvidenceMethod.SIGNATURE and not statement.signature:
+        raise Refusal(
+            "signature_missing", "consent signed on screen needs the picture of it in signature", field="signature"
+        )
+
+
+def _end(statement: ConsentStatement, captured_at: datetime) -> datetime | None:
+    """When a grant ends: as the policy has it or sooner, as was said."""
+    if statement.change != ConsentChange.GRANTED:
+        if statement.expires_at is not None:
+            raise Refusal("only_a_grant_expires", "a withdrawal has no end; leave expires_at out", field="expires_at")
+        return None
+    if statement.expires_at is not None and statement.expires_at <= captured_at:
+        raise Refusal("ends_before_it_begins", "expires_at must be later than captured_at", field="expires_at")
+    months = statement.policy.valid_months
+    ends = [statement.expires_at, months_later(captured_at, months) if months else None]
+    return min((end for end in ends if end is not None), default=None)
+
+
+def record_expiries() -> int:
+    """Write down which grants have ended by the clock since, and stop what waits or runs under them.
+
+    What is allowed does not hang on this: ``consent_in_force`` looks at the clock itself.
+
+    Returns:
+        How many were written down, at most ``EXPIRIES_IN_A_TURN``.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT grants.id, grants.patient_id FROM diagnosis_consentevent AS grants
+            JOIN diagnosis_patient ON diagnosis_patient.id = grants.patient_id AND data_key_id IS NOT NULL
+            WHERE grants.expires_at <= statement_timestamp()
+                AND NOT EXISTS (SELECT 1 FROM diagnosis_consentevent WHERE ends_id = grants.id)
+                AND grants.id = (
+                    SELECT id FROM diagnosis_consentevent AS said
+                    WHERE said.patient_id = grants.patient_id AND said.scope = grants.scope AND change <> 'expired'
+                    ORDER BY effective_at DESC, (change = 'withdrawn') DESC, recorded_at DESC LIMIT 1
+                )
+            ORDER BY grants.expires_at LIMIT %s
+            """,
+            [EXPIRIES_IN_A_TURN],
+        )
+        ended = cursor.fetchall()
+    return sum(_record_expiry(event_id, patient_id) for event_id, patient_id in ended)
+
+
+@transaction.atomic
+def _record_expiry(event_id: UUID, patient_id: UUID) -> bool:
+    patient = lock_patient(patient_id)
+    grant = ConsentEvent.objects.select_related("policy").get(pk=event_id)
+    if patient.erased or ConsentEvent.objects.filter(ends=grant).exists():
+        return False
+    assert grant.expires_at is not None
+    expiry = ConsentEvent.objects.create(
+        patient=patient,
+        policy=grant.policy,
+        scope=grant.scope,
+        change=ConsentChange.EXPIRED,
+        captured_at=grant.expires_at,
+        recorded_at=timezone.now(),
+        effective_at=grant.expires_at,
+        ends=grant,
+        method=EvidenceMethod.CLOCK,
+        language=grant.language,
+    )
+    if grant.scope == ConsentScope.ANALYSIS and consent_in_force(patient, ConsentScope.ANALYSIS) is None:
+        stop_analyses(
+            patient,
+            reason="consent_expired",
+            text=CONSENT_EXPIRED,
+        )
+    if grant.scope == ConsentScope.TELEDERMATOLOGY and consent_in_force(patient, ConsentScope.TELEDERMATOLOGY) is None:
+        stop_referrals(patient, reason="consent_expired")
+    record(
+        "consent.expired",
+        expiry,
+        actor=None,
+        patient_id=patient.pk,
+        organisation_id=patient.organisation_id,
+        details={"scope": str(grant.scope), "policy": grant.policy.version, "grant": str(grant.pk)},
+    )
+    return True
 
 
 def stop_analyses(patient: Patient, *, reason: str, text: str) -> None:

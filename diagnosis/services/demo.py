@@ -27,6 +27,7 @@ from diagnosis.models import (
 )
 from diagnosis.services.consents import ConsentStatement, consent_in_force
 from diagnosis.services.patients import NewLesion, NewPatient
+from diagnosis.services.reference_sets import import_reference_set, read_folder
 from diagnosis.services.referrals import NewReferral, accept_referral, refer_case
 from diagnosis.services.submission import ClinicalData, NewCase, NewImage, digest_of, submit_case
 from skincare.accounts.models import Membership, Organisation, Role, User
@@ -53,6 +54,19 @@ without giving a reason and without any disadvantage for your treatment. From th
 used for that purpose.
 """
 
+POLICY_TITLE_ARABIC: Final = "صور جلدك"
+POLICY_TEXT_ARABIC: Final = """\
+يود طبيبك تصوير بقعة على جلدك. القرار لك، على حدة، في ثلاثة أمور:
+
+1. التحليل. ينظر برنامج حاسوبي إلى الصور ويخبر طبيبك بما قد تكون البقعة. قد يخطئ البرنامج. هو لا يقرر شيئًا: \
+التشخيص دائمًا للطبيب.
+2. طب الجلد عن بُعد. تُرسل الصور وما قلته لطبيبك إلى أطباء جلد يجيبون طبيبك.
+3. البحث العلمي. تساعد الصور، دون اسمك، على تحسين البرنامج ودراسة أمراض الجلد.
+
+تُحفظ الصور مشفّرة. يمكنك أن ترفض أيًا من هذه الأمور، وأن تغيّر رأيك في أي وقت، دون ذكر سبب ودون أي ضرر لعلاجك. \
+ومنذ ذلك الحين لا تُستخدم الصور لذلك الغرض.
+"""
+
 
 @dataclass(frozen=True)
 class DemoPerson:
@@ -70,6 +84,8 @@ CLINICIAN: Final = DemoPerson("clinician@demo.example", "Nadia", "Haddad", Role.
 ADMINISTRATOR: Final = DemoPerson("administrator@demo.example", "Tom", "Okafor", Role.ADMINISTRATOR)
 DERMATOLOGIST: Final = DemoPerson("dermatologist@demo.example", "Ingrid", "Solberg", Role.DERMATOLOGIST)
 STEWARD: Final = DemoPerson("steward@demo.example", "Mei", "Tanaka", None)
+#: A release takes two of them.
+SECOND_STEWARD: Final = DemoPerson("second-steward@demo.example", "Jonas", "Lindqvist", None)
 OPERATOR: Final = DemoPerson("operator@demo.example", "Sam", "Iyer", None)
 
 #: Name, birth year, sex, skin type, for the invented patients; one photograph each.
@@ -91,10 +107,24 @@ _REFERRALS: Final = (
 _ACCEPTED: Final = 2
 
 
+def id_of(kind: str, number: int) -> UUID:
+    """The id of the demo's case, patient, lesion or referral of this number, from 1."""
+    return uuid5(_NAMESPACE, f"{kind} {number}")
+
+
+def photograph_of(number: int) -> str:
+    """The file of the demo's case of this number, from 1."""
+    with (PHOTOGRAPHS / "labels.csv").open(newline="") as file:
+        return list(csv.DictReader(file))[number - 1]["file"]
+
+
 def ensure_policy() -> ConsentPolicy:
-    """The demo's consent text, published once."""
+    """The demo's consent text, published once in each language; the English one."""
     policy, _ = ConsentPolicy.objects.get_or_create(
         version=POLICY_VERSION, language="en", defaults={"title": POLICY_TITLE, "text": POLICY_TEXT}
+    )
+    ConsentPolicy.objects.get_or_create(
+        version=POLICY_VERSION, language="ar", defaults={"title": POLICY_TITLE_ARABIC, "text": POLICY_TEXT_ARABIC}
     )
     return policy
 
@@ -105,7 +135,7 @@ def ensure_people(password: str) -> None:
     service, _ = Organisation.objects.get_or_create(
         name=SERVICE_NAME, defaults={"kind": Organisation.Kind.DERMATOLOGY_SERVICE}
     )
-    # One hash for all of them: a hash is slow on purpose, and five would be a second of every start.
+    # One hash for all of them: a hash is slow on purpose, and six would be a second of every start.
     known = User.objects.filter(email=CLINICIAN.email).values_list("password", flat=True).first()
     encoded = known if known and check_password(password, known) else make_password(password)
     for person, organisation in (
@@ -113,13 +143,14 @@ def ensure_people(password: str) -> None:
         (ADMINISTRATOR, clinic),
         (DERMATOLOGIST, service),
         (STEWARD, None),
+        (SECOND_STEWARD, None),
         (OPERATOR, None),
     ):
         user = User.objects.filter(email=person.email).first() or User.objects.create_user(
             person.email,
             first_name=person.first_name,
             last_name=person.last_name,
-            is_model_steward=person is STEWARD,
+            is_model_steward=person in (STEWARD, SECOND_STEWARD),
             is_staff=person is OPERATOR,
             is_superuser=person is OPERATOR,
         )
@@ -128,6 +159,12 @@ def ensure_people(password: str) -> None:
             user.save(update_fields=["password"])
         if organisation is not None and person.role is not None:
             Membership.objects.get_or_create(user=user, organisation=organisation, role=person.role)
+
+
+def ensure_reference_set() -> None:
+    """The small public reference set, imported once; a worker lets the network see it."""
+    about, images = read_folder(PHOTOGRAPHS / "references")
+    import_reference_set(about=about, images=images)
 
 
 def ensure_cases() -> int:
@@ -141,7 +178,7 @@ def ensure_cases() -> int:
     for number, ((name, year, sex, skin_type), photograph) in enumerate(
         zip(_PATIENTS, photographs, strict=False), start=1
     ):
-        case_id = uuid5(_NAMESPACE, f"case {number}")
+        case_id = id_of("case", number)
         if Case.objects.filter(pk=case_id).exists():
             continue
         now = timezone.now()
@@ -150,7 +187,7 @@ def ensure_cases() -> int:
         new = NewCase(
             id=case_id,
             patient=NewPatient(
-                id=uuid5(_NAMESPACE, f"patient {number}"),
+                id=id_of("patient", number),
                 record_number=f"DEMO-{number:04}",
                 name=name,
                 birth_date=date(year, 1 + number, 10 + number),
@@ -158,7 +195,7 @@ def ensure_cases() -> int:
                 fitzpatrick_skin_type=skin_type,
             ),
             lesion=NewLesion(
-                id=uuid5(_NAMESPACE, f"lesion {number}"),
+                id=id_of("lesion", number),
                 anatom_site_general=AnatomicalSite(photograph["anatom_site_general"]),
             ),
             consents=[
@@ -193,8 +230,8 @@ def ensure_referrals() -> int:
     service = Organisation.objects.get(name=SERVICE_NAME)
     new_referrals = 0
     for number, urgency, question in _REFERRALS:
-        referral_id = uuid5(_NAMESPACE, f"referral {number}")
-        case = Case.objects.filter(pk=uuid5(_NAMESPACE, f"case {number}")).first()
+        referral_id = id_of("referral", number)
+        case = Case.objects.filter(pk=id_of("case", number)).first()
         if case is None or Referral.objects.filter(Q(pk=referral_id) | Q(case=case)).exists():
             continue
         if consent_in_force(case.patient, ConsentScope.TELEDERMATOLOGY) is None:

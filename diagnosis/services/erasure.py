@@ -13,6 +13,7 @@ from diagnosis.models import (
     Case,
     CaseImage,
     DataKey,
+    EmergencyAccess,
     Erasure,
     ErasureReason,
     Lesion,
@@ -57,6 +58,8 @@ def erase_patient(
     Patient.objects.filter(pk=patient_id).update(
         data_key_row=None,
         record_number_index=None,
+        name_index=None,
+        index_key_id="",
         sealed_record_number=None,
         sealed_name=None,
         sealed_birth_date=None,
@@ -73,6 +76,7 @@ def erase_patient(
     Analysis.objects.filter(case__patient=patient).exclude(sealed_map=None, sealed_embedding=None).update(
         sealed_map=None, sealed_embedding=None
     )
+    EmergencyAccess.objects.filter(patient=patient).update(sealed_explanation=None)
     Referral.objects.filter(case__patient=patient).update(sealed_question=None, sealed_explanation=None)
     SecondOpinion.objects.filter(referral__case__patient=patient).update(sealed_question=None)
     images += MessageImage.objects.filter(message__referral__case__patient=patient).update(sha256="")

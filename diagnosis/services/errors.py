@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from django.db import IntegrityError
+
 
 @dataclass
 class Refusal(Exception):
@@ -32,3 +34,8 @@ class KeyReused(Refusal):
 
 #: Clocks of phones are often a little ahead.
 CLOCK_TOLERANCE_SECONDS: Final = 120
+
+
+def constraint_of(error: IntegrityError) -> str:
+    """Name of the constraint or trigger by which the database refused; empty where it does not say."""
+    return str(getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or "")

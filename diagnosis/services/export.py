@@ -8,23 +8,25 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from diagnosis.models import Case, CaseImage, ConsentScope, Lesion, Patient
+from diagnosis.models import Case, CaseImage, ConsentEvent, ConsentScope, Decision, Lesion, Patient, PatientCorrection
 from diagnosis.models.cases import CHECKLIST_POINTS
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services import wording
 from diagnosis.services.consents import consent_in_force
 from diagnosis.services.export_referrals import message_file_of, messages_of, outcomes_of, referrals_of
 from diagnosis.services.files import open_sealed
-from diagnosis.services.record_pdf import render, shrink
+from diagnosis.services.record_pdf import PICTURE_SIDE, render
+from diagnosis.services.typesetting import shrink
 from skincare.accounts.models import Membership, User
 from skincare.audit.models import AuditEvent
 from skincare.audit.record import record
 
 FORMAT: Final = "skincare-patient-record/1"
 ABOUT: Final = (
-    "Everything that is kept about one patient: record.pdf for reading, record.json for programs, and the photographs "
-    "in images/. Times are UTC. The network's results support the clinician's judgement; they are not a diagnosis. "
-    "Accesses name the organisation of whoever looked, and a number by which the clinic can tell you more."
+    "Everything that is kept about one patient: record.pdf for reading, record.json for programs, the photographs in "
+    "images/, signatures in consents/. Times are UTC. The network's results support the clinician's judgement; they "
+    "are not a diagnosis. Accesses name the organisation of whoever looked, and a number by which the clinic can tell "
+    "you more."
 )
 
 
@@ -48,27 +50,31 @@ def export_patient(*, patient_id: UUID, output: IO[bytes], user: User | None = N
     cases = list(Case.objects.with_everything().filter(patient=patient).order_by("seen_at", "pk"))
     described = describe(patient, cases)
     with zipfile.ZipFile(output, "w") as archive:
-        photographs = {}
+        pictures = {}
         for number, case in enumerate(cases, start=1):
             for image in case.images.all():
                 content = open_sealed(patient, image.photograph_file)
                 archive.writestr(file_of(number, image), content, zipfile.ZIP_STORED)
-                photographs[file_of(number, image)] = shrink(content)
+                pictures[file_of(number, image)] = shrink(content, PICTURE_SIDE)
         for message in messages_of(patient):
             for photograph in message.images.all():
                 archive.writestr(
                     message_file_of(photograph), open_sealed(patient, photograph.photograph_file), zipfile.ZIP_STORED
                 )
+        for entry, event in zip(described["consents"], _events(patient), strict=True):
+            if entry["signature"]:
+                archive.writestr(entry["signature"], event.signature, zipfile.ZIP_STORED)
+                pictures[entry["signature"]] = shrink(event.signature, PICTURE_SIDE)
         text = json.dumps(described, ensure_ascii=False, indent=2, default=str)
         archive.writestr("record.json", text, zipfile.ZIP_DEFLATED)
-        archive.writestr("record.pdf", render(described, photographs), zipfile.ZIP_DEFLATED)
+        archive.writestr("record.pdf", render(described, pictures), zipfile.ZIP_DEFLATED)
     record(
         "patient.exported",
         patient,
         actor=user,
         patient_id=patient.pk,
         organisation_id=patient.organisation_id,
-        details={"cases": len(cases), "images": len(photographs)},
+        details={"cases": len(cases), "images": sum(len(case.images.all()) for case in cases)},
     )
 
 
@@ -79,10 +85,18 @@ def file_of(number: int, image: CaseImage) -> str:
 
 def describe(patient: Patient, cases: list[Case]) -> dict[str, Any]:
     """The record as ``record.json`` has it."""
+    about = {"format": FORMAT, "about": ABOUT, "exported_at": timezone.now()}
+    corrections = [
+        {"corrected_at": correction.corrected_at, "reason": correction.reason, "before": correction.before}
+        for correction in PatientCorrection.of(patient)
+    ]
+    care = describe_care(patient, cases)
+    return {**about, **care, "corrections": corrections, "accesses": _accesses(patient)}
+
+
+def describe_care(patient: Patient, cases: list[Case]) -> dict[str, Any]:
+    """What is known of the patient, apart from who looked at it."""
     return {
-        "format": FORMAT,
-        "about": ABOUT,
-        "exported_at": timezone.now(),
         "patient": {
             "id": patient.pk,
             "organisation": patient.organisation.name,
@@ -99,26 +113,32 @@ def describe(patient: Patient, cases: list[Case]) -> dict[str, Any]:
         "referrals": referrals_of(patient),
         "outcomes": outcomes_of(patient),
         "cases": [_case(number, case) for number, case in enumerate(cases, start=1)],
-        "accesses": _accesses(patient),
     }
 
 
 def _consents(patient: Patient) -> list[dict[str, Any]]:
-    events = []
-    for event in patient.consent_events.select_related("policy"):
-        event.patient = patient
-        events.append(
-            {
-                "scope": event.scope,
-                "change": event.change,
-                "captured_at": event.captured_at,
-                "recorded_at": event.recorded_at,
-                "method": event.method,
-                "evidence": event.evidence,
-                "policy": str(event.policy),
-                "policy_text": event.policy.text,
-            }
-        )
+    return [
+        {
+            "scope": event.scope,
+            "change": event.change,
+            "captured_at": event.captured_at,
+            "recorded_at": event.recorded_at,
+            "expires_at": event.expires_at,
+            "method": event.method,
+            "language": event.language,
+            "witness": event.witness,
+            "signature": f"consents/signature-{number:02}.png" if event.sealed_signature else None,
+            "policy": str(event.policy),
+            "policy_text": event.policy.text,
+        }
+        for number, event in enumerate(_events(patient), start=1)
+    ]
+
+
+def _events(patient: Patient) -> list[ConsentEvent]:
+    events = list(patient.consent_events.select_related("policy"))
+    for event in events:
+        event.patient = patient  # with the data key that is already unwrapped
     return events
 
 
@@ -155,6 +175,8 @@ _PLAIN: Final = (
     "growth",
     "personal_hx_mm",
     "family_hx_mm",
+    "personal_hx_skin_cancer",
+    "sun_damage",
     "immunosuppression",
     "suspicion",
     "impression",
@@ -196,7 +218,35 @@ def _case(number: int, case: Case) -> dict[str, Any]:
             "model_version": version.name if version else None,
             **{name: getattr(analysis, name) for name in _OF_ANALYSIS},
         },
+        "decisions": [
+            {
+                "decided_at": decision.decided_at,
+                "kind": decision.kind,
+                "remind_on": decision.remind_on,
+                "reason": decision.reason,
+                "note": decision.note,
+            }
+            for decision in _decisions(case)
+        ],
+        # Of versions on trial, which no clinician has seen and no recommendation rests on.
+        "read_in_shadow": [
+            {
+                "model_version": reading.model_version.name,
+                "state": reading.state,
+                "probabilities": reading.probabilities,
+                "predicted": reading.predicted,
+                "read_at": reading.read_at,
+            }
+            for reading in case.shadow_readings.select_related("model_version").order_by("read_at")
+        ],
     }
+
+
+def _decisions(case: Case) -> list[Decision]:
+    decisions = list(case.decisions.order_by("decided_at"))
+    for decision in decisions:
+        decision.case = case  # with the data key that is already unwrapped
+    return decisions
 
 
 def _accesses(patient: Patient) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from diagnosis.models import (
 from diagnosis.models.patients import organisations_of_clinician
 from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.referral_moves import note, touch
-from diagnosis.services.referral_states import IllegalTransition, Who, parts_of, person
+from diagnosis.services.referral_states import IllegalTransition, Who, insist_on_consent, parts_of, person
 from diagnosis.services.referrals import check_text, lock_referral
 from diagnosis.services.worklist_order import policy_of
 from skincare.accounts.models import User
@@ -96,6 +96,7 @@ def record_first_read(*, user: User, referral_id: UUID, new: NewRead) -> FirstRe
             raise Conflict("read_already", "you have recorded your read before; it cannot be changed any more")
         return known
     role, opinion = _role(user, referral)
+    insist_on_consent(referral)
     read = FirstRead(
         referral=referral,
         reader=user,

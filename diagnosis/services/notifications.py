@@ -1,24 +1,35 @@
-"""Telling people what happened to a referral: in the application, and by e-mail that holds nothing but a link.
+"""Telling people what happened to a referral, or is due on a case: in the application, and by e-mail with a link only.
 
 ``referral_moves.note`` calls ``announce`` in the transaction of what happened, so that nothing is told that did not
 happen, and nothing happens untold. A scheduled task mails what is due.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy, ngettext
 
-from diagnosis.models import MailWanted, Notification, NotificationPreference, OpinionState, Referral
+from diagnosis.models import (
+    Case,
+    EmergencyAccess,
+    MailWanted,
+    Message,
+    MessagesSeen,
+    Notification,
+    NotificationPreference,
+    OpinionState,
+    Referral,
+)
 from skincare.accounts.models import Role, User
 
 #: What a person reads; an action that is not here is not told.
@@ -40,6 +51,8 @@ SENTENCES: Final[dict[str, Promise]] = {
     "opinion_asked": gettext_lazy("You are asked for an opinion."),
     "opinion_declined": gettext_lazy("Your request for an opinion was declined."),
     "outcome_due": gettext_lazy("The outcome of a referral is due."),
+    "emergency_opened": gettext_lazy("Somebody opened a patient's record in an emergency. See who and why."),
+    "observation_due": gettext_lazy("A lesion that you keep under observation is to be looked at again."),
 }
 DIGEST_HOURS: Final = 24
 #: Mails of one run; the next goes on.
@@ -116,12 +129,59 @@ def announce(referral: Referral, kind: str, actor: User | None) -> None:
     )
 
 
-def mark_seen(*, user: User, referral: Referral | None = None) -> int:
-    """The user has seen their notices; of one referral, or all. Returns how many were new."""
+def tell(people: QuerySet[User], kind: str, *, case: Case) -> None:
+    """Tell people of something that is due on a case."""
+    now = timezone.now()
+    Notification.objects.bulk_create(
+        Notification(user_id=pk, case=case, kind=kind, created_at=now)
+        for pk in people.filter(is_active=True).order_by("pk").values_list("pk", flat=True)
+    )
+
+
+def tell_of_emergency(people: QuerySet[User], access: EmergencyAccess) -> None:
+    """Tell who answers for privacy that somebody opened a record; mailed at once, whatever they wish otherwise."""
+    now = timezone.now()
+    Notification.objects.bulk_create(
+        Notification(user_id=pk, emergency=access, kind="emergency_opened", created_at=now)
+        for pk in people.filter(is_active=True).order_by("pk").values_list("pk", flat=True).distinct()
+    )
+
+
+def mark_emergencies_seen(*, user: User) -> int:
+    """The user has seen who opened records. Returns how many were new."""
+    mine = Notification.objects.filter(user=user, seen_at__isnull=True, emergency__isnull=False)
+    return mine.update(seen_at=timezone.now())
+
+
+def mark_seen(*, user: User, referral: Referral | None = None, ids: Iterable[UUID] | None = None) -> int:
+    """The user has seen their notices: these, those of one referral, or all. Returns how many were new."""
     mine = Notification.objects.filter(user=user, seen_at__isnull=True)
+    if ids is not None:
+        mine = mine.filter(pk__in=list(ids))
     if referral is not None:
         mine = mine.filter(referral=referral)
     return mine.update(seen_at=timezone.now())
+
+
+def unseen(user: User, referrals: Iterable[Referral]) -> set[UUID]:
+    """Of which referrals the user has notices that they have not seen."""
+    mine = Notification.objects.filter(user=user, seen_at__isnull=True, referral__in=list(referrals))
+    return {pk for pk in mine.values_list("referral_id", flat=True) if pk is not None}
+
+
+def with_news(user: User) -> Q:
+    """A filter of referrals: those of which the user has notices or messages that they have not seen."""
+    notices = Notification.objects.filter(user=user, seen_at__isnull=True, referral__isnull=False)
+    seen = MessagesSeen.objects.filter(referral=OuterRef("referral"), user=user).values("seen_at")[:1]
+    unread = Message.objects.exclude(author=user).annotate(seen=Subquery(seen))
+    unread = unread.filter(Q(seen__isnull=True) | Q(sent_at__gt=F("seen")))
+    return Q(pk__in=notices.values("referral")) | Q(pk__in=unread.values("referral"))
+
+
+def mail_wanted(user: User) -> MailWanted:
+    """How the user wants to be told by e-mail."""
+    chosen = NotificationPreference.objects.filter(user=user).values_list("mail", flat=True).first()
+    return MailWanted(chosen) if chosen else MailWanted.AT_ONCE
 
 
 def set_preference(*, user: User, mail: MailWanted) -> NotificationPreference:
@@ -137,12 +197,12 @@ def send_due(*, now: datetime | None = None) -> int:
     """
     now = now or timezone.now()
     waiting = Notification.objects.filter(mailed_at__isnull=True)
-    waiting.filter(Q(seen_at__isnull=False) | Q(user__notification_preference__mail=MailWanted.NEVER)).update(
-        mailed_at=now
-    )
+    unwanted = Q(user__notification_preference__mail=MailWanted.NEVER, emergency__isnull=True)
+    waiting.filter(Q(seen_at__isnull=False) | unwanted).update(mailed_at=now)
     recently = Q(
         user__notification_preference__mail=MailWanted.DAILY,
         user__notification_preference__last_digest_at__gt=now - timedelta(hours=DIGEST_HOURS),
+        emergency__isnull=True,
     )
     people = list(waiting.exclude(recently).order_by().values_list("user", flat=True).distinct()[:MOST_MAILS])
     sent = 0
@@ -164,11 +224,10 @@ def _mail(user: User, now: datetime) -> int:
         return 0
     Notification.objects.filter(pk__in=[notice.pk for notice in notices]).update(mailed_at=now)
     NotificationPreference.objects.filter(user=user, mail=MailWanted.DAILY).update(last_digest_at=now)
-    subject = ngettext("%(n)d notice about referrals", "%(n)d notices about referrals", len(notices)) % {
-        "n": len(notices)
-    }
+    subject = ngettext("%(n)d notice about cases", "%(n)d notices about cases", len(notices)) % {"n": len(notices)}
     lines = [str(SENTENCES[notice.kind]) for notice in reversed(notices)]
-    body = "\n".join([*dict.fromkeys(lines), "", f"{settings.PUBLIC_URL}/"])
+    where = "privacy/emergency/" if all(notice.emergency_id for notice in notices) else ""
+    body = "\n".join([*dict.fromkeys(lines), "", f"{settings.PUBLIC_URL}/{where}"])
     try:
         EmailMessage(subject, body, to=[user.email], connection=get_connection()).send()
     except OSError as error:  # smtplib's errors are OSErrors: the notices wait for the next run

@@ -8,8 +8,10 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from diagnosis.models import Lesion, Outcome, OutcomeKind, OutcomeSource, Patient, Referral
+from diagnosis.models.diagnosis_names import name_of
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services.consents import lock_patient
 from diagnosis.services.errors import Conflict, Refusal
@@ -21,6 +23,9 @@ from skincare.audit.record import record
 COLUMNS: Final = ("lesion", "kind", "diagnosis", "determined_on", "note")
 #: More lines than any laboratory sends at once.
 MOST_LINES: Final = 20_000
+MOST_BYTES: Final = 8 * 2**20
+#: Rows of the list of what is awaited.
+MOST_AWAITED: Final = 200
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,17 @@ def current_outcome(lesion: Lesion | UUID) -> Outcome | None:
     )
 
 
+def awaited(user: User) -> list[Referral]:
+    """Answered referrals of the user's clinics whose outcome is awaited, the earliest due first."""
+    rows = Referral.objects.for_clinician(user).filter(outcome_due_at__isnull=False).with_everything()
+    return list(rows.order_by("outcome_due_at", "pk")[:MOST_AWAITED])
+
+
+def is_overdue(referral: Referral) -> bool:
+    """Whether the outcome should be there by now."""
+    return referral.outcome_due_at is not None and referral.outcome_due_at <= timezone.now()
+
+
 @transaction.atomic
 def record_outcome(*, user: User, new: NewOutcome, source: OutcomeSource = OutcomeSource.PERSON) -> Outcome:
     """Record what a lesion turned out to be; what awaited it is reminded no more. Sent twice it is recorded once.
@@ -61,7 +77,7 @@ def record_outcome(*, user: User, new: NewOutcome, source: OutcomeSource = Outco
     """
     lesion = Lesion.objects.for_user(user).filter(pk=new.lesion).first()
     if lesion is None:
-        raise Refusal("not_found", f"there is no lesion {new.lesion} of yours", field="lesion")
+        raise Refusal("not_found", "there is no such lesion, or you may not see it", field="lesion")
     return _record(user, lesion, new, source)
 
 
@@ -140,6 +156,8 @@ class Line:
     does: str
     """``recorded``, ``known`` (there already), ``refused``, or ``would be recorded``."""
     detail: str = ""
+    refusal: Refusal | None = None
+    """Why it is refused; `detail` says the same."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +195,10 @@ def import_outcomes(*, file: TextIO, organisation: Organisation, user: User | No
             try:
                 with transaction.atomic():
                     lines.append(_line(number, row, organisation, user, dry_run))
-            except (Refusal, PatientErased) as error:
-                lines.append(Line(number, "refused", str(error)))
+            except PatientErased as erased:
+                lines.append(_refused(number, Refusal("patient_erased", str(erased))))
+            except Refusal as refusal:
+                lines.append(_refused(number, refusal))
         if dry_run or any(line.does == "refused" for line in lines):
             transaction.set_rollback(True)
     if not dry_run and any(line.does == "refused" for line in lines):
@@ -186,6 +206,10 @@ def import_outcomes(*, file: TextIO, organisation: Organisation, user: User | No
             Line(line.number, "would be recorded", line.detail) if line.does == "recorded" else line for line in lines
         ]
     return Imported(lines, dry_run)
+
+
+def _refused(number: int, refusal: Refusal) -> Line:
+    return Line(number, "refused", refusal.detail, refusal)
 
 
 def _rows(file: TextIO) -> list[tuple[int, dict[str, str]]]:
@@ -220,12 +244,18 @@ def _line(number: int, row: dict[str, str], organisation: Organisation, user: Us
     patients = Patient.objects.filter(organisation=organisation)
     lesion = Lesion.objects.filter(pk=new.lesion, patient__in=patients).first()
     if lesion is None:
-        raise Refusal("not_found", f"there is no lesion {new.lesion} at {organisation.name}", field="lesion")
+        raise Refusal("no_such_lesion", f"there is no lesion {new.lesion} at {organisation.name}", field="lesion")
     check_outcome(new)
+    words = gettext("%(lesion)s: %(kind)s, %(diagnosis)s, %(day)s") % {
+        "lesion": new.lesion,
+        "kind": OutcomeKind(new.kind).label,
+        "diagnosis": name_of(new.diagnosis),
+        "day": new.determined_on,
+    }
     if twin(new) is not None:
-        return Line(number, "known", f"{new.lesion}: {new.kind} {new.diagnosis} of {new.determined_on}")
+        return Line(number, "known", words)
     before = current_outcome(lesion)
     _record(user, lesion, new, OutcomeSource.IMPORT)
-    was = f" (until now {before.diagnosis})" if before else ""
-    detail = f"{new.lesion}: {new.kind} {new.diagnosis} of {new.determined_on}{was}"
+    was = gettext(" (until now: %(diagnosis)s)") % {"diagnosis": name_of(before.diagnosis)} if before else ""
+    detail = f"{words}{was}"
     return Line(number, "would be recorded" if dry_run else "recorded", detail)

@@ -5,15 +5,15 @@ from datetime import date
 from typing import Final
 from uuid import UUID, uuid4
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from diagnosis.models import AnatomicalSite, DataKey, FitzpatrickSkinType, Lesion, Patient, Sex
+from diagnosis.models import AnatomicalSite, DataKey, FitzpatrickSkinType, Lesion, Patient, PatientCorrection, Sex
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services.errors import Conflict, Refusal
 from skincare.accounts.models import Organisation, User
 from skincare.audit.record import record
-from skincare.encryption import blind_index
+from skincare.encryption import record_number_indexes
 
 #: The oldest age that was ever proven is 122 years.
 OLDEST_AGE_YEARS: Final = 125
@@ -81,12 +81,12 @@ def create_patient(*, user: User, organisation: Organisation, new: NewPatient) -
         raise Refusal("record_number_missing", "a patient needs a record number", field="record_number")
     if new.birth_date is not None:
         check_birth_date(new.birth_date)
-    index = blind_index(new.record_number, purpose="record-number", salt=organisation.pk)
+    if taken_under_another_key(organisation, new.record_number):
+        return _existing_patient(organisation, new), False
     patient = Patient(
         id=new.id,
         organisation=organisation,
         data_key_row=DataKey.generate(new.id),
-        record_number_index=index,
         sex=new.sex,
         fitzpatrick_skin_type=new.fitzpatrick_skin_type,
         created_by=user,
@@ -94,22 +94,39 @@ def create_patient(*, user: User, organisation: Organisation, new: NewPatient) -
     patient.record_number = new.record_number.strip()
     patient.name = new.name.strip()
     patient.birth_date = new.birth_date.isoformat() if new.birth_date else ""
+    patient.index()
     try:
         with transaction.atomic():
             if patient.data_key_row is not None:
                 patient.data_key_row.save(force_insert=True)
             patient.save(force_insert=True)
     except IntegrityError:
-        return _existing_patient(organisation, new, index), False
+        return _existing_patient(organisation, new), False
     record("patient.created", patient, actor=user, patient_id=patient.pk, organisation_id=organisation.pk)
     return patient, True
 
 
-def _existing_patient(organisation: Organisation, new: NewPatient, index: bytes) -> Patient:
+def taken_under_another_key(organisation: Organisation, record_number: str, but: Patient | None = None) -> bool:
+    """Whether somebody else has this number under an index key that is being replaced, where the database's own
+    constraint sees no equals. Whoever asks for the same number meanwhile waits until this transaction ends.
+    """
+    digests = record_number_indexes(record_number, salt=organisation.pk)
+    if len(digests) == 1:
+        return False
+    # Of all who know the same index keys, whichever of them is their current one, the same lock.
+    lock = int.from_bytes(min(digests)[:8], "big", signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
+    others = Patient.objects.filter(organisation=organisation, record_number_index__in=digests[1:])
+    return (others.exclude(pk=but.pk) if but else others).exists()
+
+
+def _existing_patient(organisation: Organisation, new: NewPatient) -> Patient:
     patients = Patient.objects.select_related("data_key_row", "organisation")
-    by_number = patients.filter(organisation=organisation, record_number_index=index).first()
-    if by_number is not None and by_number.pk == new.id:
-        return by_number
+    by_id = patients.filter(organisation=organisation, pk=new.id).first()
+    if by_id is not None and _had_number(by_id, new.record_number):
+        return by_id
+    by_number = patients.filter(organisation=organisation).with_record_number(new.record_number, [organisation]).first()
     if by_number is not None:
         raise Conflict(
             "record_number_taken",
@@ -117,6 +134,16 @@ def _existing_patient(organisation: Organisation, new: NewPatient, index: bytes)
             field="record_number",
         )
     raise Conflict("id_taken", f"the id {new.id} is taken; choose another UUID", field="id")
+
+
+def _had_number(patient: Patient, record_number: str) -> bool:
+    """Whether the number is the patient's, or was until it was corrected: a phone that was away may still send it."""
+    if patient.erased:
+        return False
+    digest = record_number_indexes(record_number, salt=patient.organisation_id)[0]
+    befores = [correction.before for correction in PatientCorrection.of(patient)]
+    numbers = [patient.record_number, *(before["record_number"] for before in befores if "record_number" in before)]
+    return any(record_number_indexes(number, salt=patient.organisation_id)[0] == digest for number in numbers)
 
 
 @transaction.atomic
@@ -134,6 +161,11 @@ def create_lesion(*, user: User, patient: Patient, new: NewLesion) -> tuple[Lesi
     # Locked, so that an erasure does not overlook what is just being added.
     if not Patient.objects.select_for_update(of=("self",)).filter(pk=patient.pk, data_key_row__isnull=False).exists():
         raise PatientErased(f"patient {patient.pk} was erased")
+    return create_lesion_of_locked(user=user, patient=patient, new=new)
+
+
+def create_lesion_of_locked(*, user: User, patient: Patient, new: NewLesion) -> tuple[Lesion, bool]:
+    """`create_lesion` where the caller has locked the patient's row in this transaction, or made it there."""
     point = (new.body_map_side != "", new.body_map_x is not None, new.body_map_y is not None)
     if any(point) and not all(point):
         raise Refusal(

@@ -23,12 +23,15 @@ from diagnosis.models.sealed import PatientErased, place_of
 from diagnosis.services.analysis_queue import Lease, answer, claim, give_back
 from diagnosis.services.bell import ring_for_inference
 from diagnosis.services.clinical_rule import clinical_picture
+from diagnosis.services.counters import count_finished
 from diagnosis.services.files import open_sealed
 from diagnosis.services.model_versions import NoVersionServes, champion, open_bundle
 from skincare.encryption import SealBroken, seal
 
 #: A worker that has read for this long lets go and rings for itself, so that a restart never waits for a full queue.
 TURN_SECONDS: Final = 10.0
+#: Opening the views of a lease may take so long; with a store that hangs the rest goes back before the lease ends.
+OPENING_SECONDS: Final = 4.0
 
 REASON_TEXTS: Final = {
     AbstentionReason.OVERVIEW_ONLY: "Only overview photographs were sent; the network reads close-ups and dermoscopic "
@@ -106,7 +109,12 @@ def read_lease(lease: Lease) -> set[UUID]:
         give_back(lease, lease.analyses, fault="network_unavailable")
         return set()
     opened: list[OpenedCase] = []
-    for analysis in lease.analyses:
+    end = time.monotonic() + OPENING_SECONDS
+    for position, analysis in enumerate(lease.analyses):
+        if time.monotonic() > end:
+            log.error("store_slow", analyses=len(lease.analyses) - position)
+            give_back(lease, lease.analyses[position:], fault="store_unavailable")
+            break
         try:
             opened.append(open_case(analysis))
         except (SealBroken, PatientErased, ValueError) as error:
@@ -119,7 +127,9 @@ def read_lease(lease: Lease) -> set[UUID]:
     for case, readings, milliseconds in _forward(serving.network, opened, lease):
         fill_in(case, readings, serving, forward_ms=milliseconds)
         answered.append(case.analysis)
-    return answer(lease, answered)
+    written = answer(lease, answered)
+    count_finished((analysis for analysis in answered if analysis.pk in written), serving.version.name)
+    return written
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,27 @@
 """Sets a patient's exported record as a PDF for reading."""
 
 import io
-import unicodedata
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 from PIL import Image as Picture
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import cm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from diagnosis.models.cases import CHECKLIST_POINTS
+from diagnosis.services.typesetting import BOLD, TYPEFACE, glyphs, paragraph, showable
 
 #: Longer side of a photograph in the document, in pixels; the archive holds the whole ones beside it.
 PICTURE_SIDE: Final = 700
+#: A page's width between the margins and the frame's own space.
+TEXT_WIDTH: Final = A4[0] - 4.5 * cm
 SIMPLIFIED: Final = (
     "The typeface of this document lacks some letters of the record: accents are left out, and what cannot be shown "
     "stands as [?]. record.json has every letter."
 )
-
-
-@lru_cache(maxsize=1)
-def _glyphs() -> frozenset[int]:
-    pdfmetrics.registerFont(TTFont("Vera", "Vera.ttf"))
-    pdfmetrics.registerFont(TTFont("VeraBold", "VeraBd.ttf"))
-    return frozenset(pdfmetrics.getFont("Vera").face.charToGlyph)
-
-
-def showable(text: str) -> str:
-    """The text in letters that the typeface has: without an accent where need be, [?] where there is no likeness."""
-    glyphs = _glyphs()
-    shown = []
-    for letter in text:
-        plain = letter if ord(letter) in glyphs else unicodedata.normalize("NFKD", letter)[0]
-        shown.append(plain if ord(plain) in glyphs or plain.isspace() else "[?]")
-    return "".join(shown)
 
 
 def render(record: Mapping[str, Any], photographs: Mapping[str, bytes]) -> bytes:
@@ -48,20 +29,20 @@ def render(record: Mapping[str, Any], photographs: Mapping[str, bytes]) -> bytes
 
     Args:
         record: as ``export.describe`` makes it.
-        photographs: JPEG as ``shrink`` makes it, by the name that the record gives the photograph.
+        photographs: JPEG as ``shrink`` makes it, by the name that the record gives the photograph or signature.
     """
     return _Document(record, photographs).render()
 
 
 class _Document:
     def __init__(self, record: Mapping[str, Any], photographs: Mapping[str, bytes]) -> None:
-        _glyphs()
+        glyphs()
         self.record, self.photographs = record, photographs
         self.parts: list[Flowable] = []
         self.simplified = False
-        self.body = ParagraphStyle("body", fontName="Vera", fontSize=8.5, leading=11.5)
-        self.title = ParagraphStyle("title", fontName="VeraBold", fontSize=16, leading=22)
-        self.heading = ParagraphStyle("heading", fontName="VeraBold", fontSize=11, leading=16, spaceBefore=10)
+        self.body = ParagraphStyle("body", fontName=TYPEFACE, fontSize=8.5, leading=11.5)
+        self.title = ParagraphStyle("title", fontName=BOLD, fontSize=16, leading=22)
+        self.heading = ParagraphStyle("heading", fontName=BOLD, fontSize=11, leading=16, spaceBefore=10)
 
     def render(self) -> bytes:
         record = self.record
@@ -73,12 +54,14 @@ class _Document:
         self.say("Consents", self.heading)
         self.facts({f"{scope}, allowed now": allowed for scope, allowed in record["allowed_now"].items()})
         for event in record["consents"]:
-            # A signature on screen is a drawing; record.json has it.
-            evidence = event["evidence"] if len(event["evidence"]) <= 200 else "signature, see record.json"
+            until = f", until {event['expires_at']:%Y-%m-%d}" if event["expires_at"] else ""
+            witness = f", witness {event['witness']}" if event["witness"] else ""
             self.say(
-                f"{event['captured_at']:%Y-%m-%d %H:%M}: {event['scope']} {event['change']}, {event['method']}"
-                f"{', ' + evidence if evidence else ''} (policy {event['policy']})"
+                f"{event['captured_at']:%Y-%m-%d %H:%M}: {event['scope']} {event['change']}{until}, {event['method']}, "
+                f"in {event['language']}{witness} (policy {event['policy']})"
             )
+            if event["signature"]:
+                self.parts += [_picture(self.photographs[event["signature"]])]
         self.say("Lesions", self.heading)
         for lesion in record["lesions"]:
             self.facts(lesion)
@@ -89,6 +72,11 @@ class _Document:
         for outcome in record["outcomes"]:
             self.say("Outcome", self.heading)
             self.facts(outcome)
+        for correction in record["corrections"]:
+            self.say(
+                f"Corrected on {correction['corrected_at']:%Y-%m-%d} ({correction['reason']}); before:", self.heading
+            )
+            self.facts(correction["before"])
         self.say("Who saw or changed this record", self.heading)
         for access in record["accesses"]:
             self.say(f"{access['number']}: {access['at']:%Y-%m-%d %H:%M} {access['action']}, by {access['by']}")
@@ -125,18 +113,19 @@ class _Document:
     def say(self, text: str, style: ParagraphStyle | None = None) -> None:
         self.parts.append(self.paragraph(text, style))
 
-    def paragraph(self, text: str, style: ParagraphStyle | None = None) -> Paragraph:
-        shown = showable(text)
-        self.simplified |= shown != text
-        # Escaped: the paragraph reads markup, and a name must not be able to fetch a file.
-        return Paragraph(escape(shown).replace("\n", "<br/>"), style or self.body)
+    def paragraph(self, text: str, style: ParagraphStyle | None = None, width: float = TEXT_WIDTH) -> Paragraph:
+        self.simplified |= showable(text) != text
+        return paragraph(text, style or self.body, width)
 
     def facts(self, facts: Mapping[str, Any]) -> None:
         rows = [
-            [self.paragraph(name.replace("_", " ")), self.paragraph(_in_words(value))]
+            [self.paragraph(name.replace("_", " "), None, 4.6 * cm), self.paragraph(_in_words(value), None, 11.6 * cm)]
             for name, value in facts.items()
             if value not in (None, "")
         ]
+        if not rows:  # a table without rows cannot be set
+            self.say("nothing was recorded")
+            return
         table = Table(rows, colWidths=[5 * cm, 12 * cm])
         table.setStyle(
             TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LINEBELOW", (0, 0), (-1, -1), 0.25, colors.grey)])
@@ -155,14 +144,3 @@ def _picture(jpeg: bytes) -> Image:
         width, height = picture.size
     scale = 8 * cm / max(width, height)
     return Image(io.BytesIO(jpeg), width * scale, height * scale)
-
-
-def shrink(jpeg: bytes) -> bytes:
-    """A photograph as the document shows it, some 60 KB: a long record must fit into memory."""
-    with Picture.open(io.BytesIO(jpeg)) as picture:
-        picture.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
-        small = picture.convert("RGB")
-    small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    output = io.BytesIO()
-    small.save(output, "JPEG", quality=85)
-    return output.getvalue()

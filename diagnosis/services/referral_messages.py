@@ -14,7 +14,7 @@ from diagnosis.services.errors import Refusal
 from diagnosis.services.files import kept_only_on_success, store_sealed
 from diagnosis.services.photographs import check_photograph
 from diagnosis.services.referral_moves import move, note, touch
-from diagnosis.services.referral_states import Action, IllegalTransition, Who, check, parts_of
+from diagnosis.services.referral_states import Action, IllegalTransition, Who, check, insist_on_consent, parts_of
 from diagnosis.services.referrals import check_text, lock_referral
 from skincare.accounts.models import User
 
@@ -90,6 +90,7 @@ def _side(user: User, referral: Referral, action: Action | None) -> bool:
         raise Refusal("not_your_part", "only the clinic and the service of a referral write to one another")
     if referral.stopped_at is not None or not (referral.open or referral.answered_at):
         raise IllegalTransition("illegal_transition", f"the referral is {referral.state}; it is over", field="state")
+    insist_on_consent(referral)
     return Who.DERMATOLOGIST not in parts
 
 

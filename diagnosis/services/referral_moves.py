@@ -4,9 +4,11 @@ recording of consents rests on it.
 
 from datetime import datetime
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from diagnosis.models import OPEN_STATES, OpinionState, Patient, Referral, SecondOpinion
+from diagnosis.services.errors import Conflict, constraint_of
 from diagnosis.services.notifications import announce
 from diagnosis.services.referral_states import TRANSITIONS, Action, check, person
 from diagnosis.services.webhooks import enqueue
@@ -20,6 +22,9 @@ def move(referral: Referral, action: Action, user: User | None, *changed: str) -
 
     Args:
         changed: names of other fields that were set already.
+
+    Raises:
+        Conflict: the patient's consent has just ended by the clock.
     """
     from_state = referral.state
     after = TRANSITIONS[action].after
@@ -28,7 +33,15 @@ def move(referral: Referral, action: Action, user: User | None, *changed: str) -
     referral.state_since = timezone.now()
     referral.changed_by = user
     referral.revision += 1
-    referral.save(update_fields=["state", "state_since", "changed_by", "revision", *changed])
+    try:
+        with transaction.atomic():
+            referral.save(update_fields=["state", "state_since", "changed_by", "revision", *changed])
+    except IntegrityError as error:
+        if constraint_of(error) != "referral_needs_consent":
+            raise
+        raise Conflict(
+            "no_consent", "the patient's consent to teledermatology has ended; the referral stops"
+        ) from error
     if from_state in OPEN_STATES and not referral.open:
         end_opinions(referral)
     note(referral, action.value, user, {"from": str(from_state), "to": str(referral.state)})

@@ -131,6 +131,16 @@ def check(action: Action, referral: Referral, user: User | None) -> Transition:
     return transition
 
 
+def insist_on_consent(referral: Referral) -> None:
+    """Make sure, for what changes no state, that the consent has not come to its end by the clock.
+
+    Raises:
+        Conflict: it has, whether or not that was noted.
+    """
+    if referral.consent_has_ended:
+        raise Conflict("no_consent", "the patient's consent to teledermatology has ended; the referral stops")
+
+
 def allowed(referral: Referral, user: User) -> list[Action]:
     """What the user may do with the referral as it is now, for buttons; the check is made again when it is done."""
     parts = parts_of(user, referral)

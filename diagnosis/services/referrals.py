@@ -100,6 +100,8 @@ def refer_case(*, user: User, new: NewReferral) -> Referral:
         id=referral_id,
         case=case,
         service=service,
+        clinic=case.organisation,
+        anatom_site_general=case.anatom_site_general,
         referred_by=user,
         changed_by=user,
         urgency=new.urgency,

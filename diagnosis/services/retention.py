@@ -1,6 +1,5 @@
 """Erasing patients whom an organisation has not seen for as long as its policy says."""
 
-import calendar
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from diagnosis.models.retention import LONGEST_MONTHS, SHORTEST_MONTHS
 from diagnosis.services.consents import lock_patient
 from diagnosis.services.erasure import erase_patient
 from diagnosis.services.errors import Refusal
+from diagnosis.services.months import months_later
 from skincare.accounts.models import Organisation, User
 from skincare.audit.record import record
 
@@ -69,13 +69,6 @@ def set_policy(*, organisation: Organisation, months: int, user: User | None) ->
     return policy
 
 
-def months_before(moment: datetime, months: int) -> datetime:
-    """The same day so many months earlier, or that month's last day where it has no such day."""
-    year, month = divmod(moment.year * 12 + moment.month - 1 - months, 12)
-    day = min(moment.day, calendar.monthrange(year, month + 1)[1])
-    return moment.replace(year=year, month=month + 1, day=day)
-
-
 def due(*, at: datetime | None = None, patient_id: UUID | None = None) -> list[Due]:
     """Patients whose period has passed at a moment (now, unless given), who was seen longest ago first.
 
@@ -91,7 +84,7 @@ def due(*, at: datetime | None = None, patient_id: UUID | None = None) -> list[D
             patients = patients.filter(pk=patient_id)
         seen = patients.annotate(
             last_seen=Greatest("created_at", Coalesce(Max("cases__submitted_at"), F("created_at")))
-        ).filter(last_seen__lt=months_before(at, policy.months_after_last_case))
+        ).filter(last_seen__lt=months_later(at, -policy.months_after_last_case))
         found += [Due(pk, policy.organisation, last) for pk, last in seen.values_list("pk", "last_seen")]
     return sorted(found, key=lambda each: each.last_seen)
 

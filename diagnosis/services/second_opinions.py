@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from diagnosis.classifier.diagnoses import agree
@@ -12,7 +13,7 @@ from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.referral_moves import note, touch
 from diagnosis.services.referral_states import IllegalTransition, Who, parts_of, person
 from diagnosis.services.referrals import check_text, is_dermatologist, lock_referral
-from skincare.accounts.models import Organisation, User
+from skincare.accounts.models import Organisation, Role, User
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,32 @@ def consensus_of(referral: Referral) -> Consensus:
 def _reads_that_count(referral: Referral) -> list[FirstRead]:
     reads = FirstRead.objects.filter(referral=referral).order_by("recorded_at", "pk")
     return [read for read in reads if read.role != ReadRole.FIRST or read.reader_id == referral.claimed_by_id]
+
+
+def asked_of(user: User) -> QuerySet[SecondOpinion]:
+    """What waits for the user to read, or for anybody of a service of theirs; the first asked first."""
+    waiting = SecondOpinion.objects.for_reader(user).filter(state=OpinionState.ASKED)
+    seen = waiting.filter(referral__in=Referral.objects.for_reader(user))
+    return seen.select_related(
+        "asked_by", "reader", "service", "referral__case__organisation", "referral__case__patient__data_key_row"
+    ).order_by("asked_at", "pk")
+
+
+def colleagues(user: User, referral: Referral) -> list[User]:
+    """Whom of the referral's service the user may ask: who works there and has not read it."""
+    if not is_dermatologist(user, referral.service_id):
+        return []
+    read = FirstRead.objects.filter(referral=referral).values("reader")
+    found = User.objects.filter(
+        is_active=True, memberships__organisation=referral.service_id, memberships__role=Role.DERMATOLOGIST
+    )
+    return list(found.exclude(pk=user.pk).exclude(pk__in=read).distinct().order_by("last_name", "email"))
+
+
+def other_services(referral: Referral) -> list[Organisation]:
+    """Dermatology services that could be asked instead."""
+    services = Organisation.objects.filter(kind=Organisation.Kind.DERMATOLOGY_SERVICE)
+    return list(services.exclude(pk=referral.service_id).order_by("name"))
 
 
 @transaction.atomic

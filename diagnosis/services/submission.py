@@ -26,13 +26,19 @@ from diagnosis.models import (
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services.bell import ring_for_inference_on_commit
 from diagnosis.services.clinical_rule import clinical_demand
-from diagnosis.services.consents import ConsentStatement, consent_in_force, lock_patient, record_consent
+from diagnosis.services.consents import ConsentStatement, consent_in_force, lock_patient, record_consent_of_locked
 from diagnosis.services.errors import CLOCK_TOLERANCE_SECONDS, Conflict, KeyReused, Refusal
 from diagnosis.services.files import kept_only_on_success, store_sealed
-from diagnosis.services.patients import NewLesion, NewPatient, age_in_years, create_lesion, create_patient
+from diagnosis.services.patients import (
+    NewLesion,
+    NewPatient,
+    age_in_years,
+    create_lesion_of_locked,
+    create_patient,
+)
 from diagnosis.services.photographs import check_photograph
 from skincare.accounts.models import Organisation, User
-from skincare.audit.record import record
+from skincare.audit.record import record, recorded_together
 
 MOST_IMAGES: Final = 10
 #: Ages are kept in bands of this width, the last one open, so that a snapshot identifies nobody.
@@ -59,6 +65,8 @@ class ClinicalData:
     growth: bool = False
     personal_hx_mm: bool | None = None
     family_hx_mm: bool | None = None
+    personal_hx_skin_cancer: bool | None = None
+    sun_damage: bool | None = None
     immunosuppression: bool | None = None
     note: str = ""
 
@@ -127,15 +135,16 @@ def submit_case(*, user: User, organisation: Organisation, new: NewCase, digest:
         twin = _twin(user, new.id, digest)
         if twin is not None:
             return Submission(twin, replayed=True)
-        case = _store(user, organisation, new, digest, photographs, files)
+        with recorded_together():
+            case = _store(user, organisation, new, digest, photographs, files)
         ring_for_inference_on_commit()
     return Submission(case, replayed=False)
 
 
 def _twin(user: User, case_id: UUID, digest: bytes) -> Case | None:
-    case = Case.objects.filter(pk=case_id).first()  # nearly always nothing, so no joins
-    if case is None:
+    if not Case.objects.filter(pk=case_id).exists():  # nearly always
         return None
+    case = Case.objects.get(pk=case_id)
     if case.submitted_by_id != user.pk or not Case.objects.for_user(user).filter(pk=case_id).exists():
         raise Conflict("id_taken", f"the id {case_id} is taken; choose another UUID", field="id")
     if case.patient.erased:
@@ -172,7 +181,7 @@ def _store(
     lesion = _lesion(user, patient, new.lesion)
     for index, statement in enumerate(new.consents):
         try:
-            record_consent(user=user, patient=patient, statement=statement)
+            record_consent_of_locked(user=user, patient=patient, statement=statement)
         except Refusal as refusal:
             refusal.field = f"consents[{index}].{refusal.field}"
             raise
@@ -195,6 +204,8 @@ def _store(
         growth=clinical.growth,
         personal_hx_mm=clinical.personal_hx_mm,
         family_hx_mm=clinical.family_hx_mm,
+        personal_hx_skin_cancer=clinical.personal_hx_skin_cancer,
+        sun_damage=clinical.sun_damage,
         immunosuppression=clinical.immunosuppression,
         **clinical.checklist,
     )
@@ -244,11 +255,12 @@ def _store(
 def _patient(user: User, organisation: Organisation, patient: UUID | NewPatient) -> Patient:
     if isinstance(patient, NewPatient):
         try:
-            found, _ = create_patient(user=user, organisation=organisation, new=patient)
+            found, created = create_patient(user=user, organisation=organisation, new=patient)
         except Refusal as refusal:
             refusal.field = f"patient.{refusal.field}"
             raise
-        return lock_patient(found.pk)
+        # One made just now, in this transaction, nobody else can see yet.
+        return found if created else lock_patient(found.pk)
     if not Patient.objects.for_user(user).filter(pk=patient, organisation=organisation).exists():
         raise Refusal("not_found", f"there is no patient {patient} in this organisation", field="patient")
     locked = lock_patient(patient)
@@ -260,7 +272,7 @@ def _patient(user: User, organisation: Organisation, patient: UUID | NewPatient)
 def _lesion(user: User, patient: Patient, lesion: UUID | NewLesion) -> Lesion:
     if isinstance(lesion, NewLesion):
         try:
-            created, _ = create_lesion(user=user, patient=patient, new=lesion)
+            created, _ = create_lesion_of_locked(user=user, patient=patient, new=lesion)
         except Refusal as refusal:
             refusal.field = f"lesion.{refusal.field}"
             raise

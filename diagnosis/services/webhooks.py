@@ -11,28 +11,34 @@ import ipaddress
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from secrets import token_hex
 from typing import Final
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import DeliveryState, Referral, Webhook, WebhookDelivery
-from diagnosis.services.errors import Refusal
+from diagnosis.services.errors import Conflict, Refusal
 from skincare.accounts.models import Organisation, User
 from skincare.audit.record import record
-from skincare.encryption import blind_index
+from skincare.encryption import open_text, seal_text, sealed_under_current_key
 
 #: Pauses double from a minute on: after ten attempts, eight and a half hours have passed.
 MOST_ATTEMPTS: Final = 10
 FIRST_PAUSE_SECONDS: Final = 60
 PATIENCE_SECONDS: Final = 5.0
+#: A delivery as a whole, less than the time limit of its task.
+LONGEST_SECONDS: Final = 8.0
 #: One run stops after this; the next goes on.
 TURN_SECONDS: Final = 10.0
 LONGEST_ANSWER_BYTES: Final = 4096
@@ -55,6 +61,25 @@ def resolve(host: str, port: int) -> list[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
+#: Where IPv6 has unicast addresses of the internet. Outside lie loopback, link-local, site-local ones, and those that
+#: a gateway translates to IPv4 (64:ff9b::/96, ::a.b.c.d, ::ffff:0:a.b.c.d), which Python's ``is_global`` lets pass.
+_UNICAST: Final = ipaddress.ip_network("2000::/3")
+#: In it, but documentation (RFC 9637), tunnels to an IPv4 address (6to4), and their IPv4 relays.
+_NOT_FOR_HOSTS: Final = [ipaddress.ip_network(each) for each in ("3fff::/20", "2002::/16", "192.88.99.0/24")]
+
+
+def is_public(text: str) -> bool:
+    """Whether an address belongs to one host of the internet."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(str(address.ipv4_mapped))
+        if address not in _UNICAST:
+            return False
+    inside = any(address in each for each in _NOT_FOR_HOSTS if each.version == address.version)
+    return address.is_global and not address.is_multicast and not inside
+
+
 def public_address(host: str, port: int, resolver: Resolve = resolve) -> str:
     """One address of the name, after looking at all of them.
 
@@ -66,16 +91,37 @@ def public_address(host: str, port: int, resolver: Resolve = resolve) -> str:
     if not addresses:
         raise AddressRefused(f"{host} has no address")
     for text in addresses:
-        address = ipaddress.ip_address(text.partition("%")[0])
-        inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
-        if not settings.WEBHOOKS_TO_PRIVATE and (not inner.is_global or inner.is_multicast or not address.is_global):
-            raise AddressRefused(f"{host} leads to {text}, which is not a public address")
+        if not settings.WEBHOOKS_TO_PRIVATE and not is_public(text):
+            # Which address it is stays here: whoever asks could read the inside's names that way.
+            raise AddressRefused(f"what {host} leads to is not a public address")
     return addresses[0]
 
 
 def secret_of(webhook: Webhook) -> str:
     """What deliveries are signed with, as the integrator was told it: 64 hexadecimal digits."""
-    return blind_index(str(webhook.pk), purpose="webhook-secret", salt=webhook.salt).hex()
+    return open_text(webhook.sealed_secret, place=_place(webhook))
+
+
+def _give_secret(webhook: Webhook, secret: str) -> str:
+    webhook.sealed_secret = seal_text(secret, place=_place(webhook))
+    return secret
+
+
+def _place(webhook: Webhook) -> str:
+    return f"webhook:{webhook.pk}"
+
+
+def seal_secrets_anew() -> int:
+    """Seal all secrets under the current master key; they stay the same. Returns how many were sealed under another."""
+    changed = 0
+    for pk in Webhook.objects.values_list("pk", flat=True):
+        with transaction.atomic():
+            webhook = Webhook.objects.select_for_update().filter(pk=pk).first()
+            if webhook is not None and not sealed_under_current_key(webhook.sealed_secret):
+                _give_secret(webhook, secret_of(webhook))
+                webhook.save(update_fields=["sealed_secret"])
+                changed += 1
+    return changed
 
 
 def signature(secret: str, moment: int, body: bytes) -> str:
@@ -103,16 +149,31 @@ def create_webhook(
     for event in events:
         if event not in EVENTS:
             raise Refusal("unknown_event", f"{event!r} is not one of {', '.join(EVENTS)}", field="events")
-    webhook = Webhook.objects.create(organisation=organisation, url=url, events=list(events), created_by=user)
+    webhook = Webhook(organisation=organisation, url=url, events=list(events), created_by=user)
+    secret = _give_secret(webhook, token_hex(32))
+    webhook.save(force_insert=True)
     record("webhook.created", webhook, actor=user, organisation_id=organisation.pk)
-    return webhook, secret_of(webhook)
+    return webhook, secret
 
 
-#: Events that integrators can be told of.
-EVENTS: Final = (
-    "sent", "accept", "release", "take_over", "decline", "ask", "reply", "answer", "amend", "close", "withdraw",
-    "stop", "expire", "message", "escalated",
-)  # fmt: skip
+#: Events that integrators can be told of: codes that never change, and what they mean to a person.
+EVENTS: Final[dict[str, Promise]] = {
+    "sent": _("A referral was sent"),
+    "accept": _("A dermatologist took it on"),
+    "release": _("It was given back to the list"),
+    "take_over": _("Another dermatologist took it over"),
+    "decline": _("The service declined it"),
+    "ask": _("The dermatologist asked for more information"),
+    "reply": _("The clinician replied"),
+    "answer": _("The answer was signed"),
+    "amend": _("The answer was amended"),
+    "close": _("The clinician closed it"),
+    "withdraw": _("The clinician withdrew it"),
+    "stop": _("It was stopped, because consent ended"),
+    "expire": _("It expired without an answer"),
+    "message": _("A message was written"),
+    "escalated": _("It is overdue and moved up"),
+}
 
 
 def _parts(url: str) -> tuple[str, str, int, str]:
@@ -221,35 +282,53 @@ def _post(delivery: WebhookDelivery, resolver: Resolve) -> int:
     body = json.dumps({"id": str(delivery.pk), **delivery.payload}, sort_keys=True).encode()
     moment = int(timezone.now().timestamp())
     raw = socket.create_connection((address, port), timeout=PATIENCE_SECONDS)
+    # Each read is bounded by the socket's patience, but a receiver could drip one byte at a time for hours.
+    line, over = raw.dup(), threading.Event()
+    deadline = threading.Timer(LONGEST_SECONDS, _hang_up, [line, over])
+    deadline.daemon = True
+    deadline.start()
     try:
         secured = ssl.create_default_context().wrap_socket(raw, server_hostname=host) if scheme == "https" else raw
         connection = http.client.HTTPConnection(host, port, timeout=PATIENCE_SECONDS)
         connection.sock = secured  # connected to the address that was looked at
-        connection.request(
-            "POST",
-            path,
-            body,
-            {
-                "Content-Type": "application/json",
-                "User-Agent": "skincare-webhook/1",
-                "X-Skincare-Delivery": str(delivery.pk),
-                "X-Skincare-Signature": f"t={moment},v1={signature(secret_of(delivery.webhook), moment, body)}",
-            },
-        )
-        answer = connection.getresponse()
-        answer.read(LONGEST_ANSWER_BYTES)
-        return answer.status
+        try:
+            connection.request(
+                "POST",
+                path,
+                body,
+                {
+                    "Content-Type": "application/json",
+                    "User-Agent": "skincare-webhook/1",
+                    "X-Skincare-Delivery": str(delivery.pk),
+                    "X-Skincare-Signature": f"t={moment},v1={signature(secret_of(delivery.webhook), moment, body)}",
+                },
+            )
+            answer = connection.getresponse()
+            answer.read(LONGEST_ANSWER_BYTES)
+            if over.is_set():
+                raise TimeoutError(f"took longer than {LONGEST_SECONDS:g} s")
+            return answer.status
+        finally:
+            connection.close()
     finally:
         raw.close()
+        deadline.cancel()
+        line.close()
+
+
+def _hang_up(line: socket.socket, over: threading.Event) -> None:
+    over.set()
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 @transaction.atomic
 def renew_secret(*, user: User, webhook: Webhook) -> str:
     """Make a new secret; the old one signs nothing any more. For an administrator (the caller has made sure)."""
-    webhook.salt = uuid4()
-    webhook.save(update_fields=["salt"])
+    secret = _give_secret(webhook, token_hex(32))
+    webhook.save(update_fields=["sealed_secret"])
     record("webhook.renewed", webhook, actor=user, organisation_id=webhook.organisation_id)
-    return secret_of(webhook)
+    return secret
 
 
 @transaction.atomic
@@ -258,3 +337,27 @@ def switch_off(*, user: User, webhook: Webhook) -> None:
     webhook.active = False
     webhook.save(update_fields=["active"])
     record("webhook.switched_off", webhook, actor=user, organisation_id=webhook.organisation_id)
+
+
+@transaction.atomic
+def resend(*, user: User, delivery: WebhookDelivery) -> WebhookDelivery:
+    """Send what was delivered or given up once more, with all its attempts. For an administrator (see above).
+
+    Raises:
+        Conflict: it waits already, or its webhook is switched off.
+    """
+    again = WebhookDelivery.objects.select_for_update(of=("self",)).select_related("webhook").get(pk=delivery.pk)
+    if again.state == DeliveryState.WAITING:
+        raise Conflict("waiting", "it waits to be sent already", field="state")
+    if not again.webhook.active:
+        raise Conflict("switched_off", "the webhook is switched off; register the address anew", field="webhook")
+    again.state, again.attempts, again.not_before, again.ended_at = DeliveryState.WAITING, 0, timezone.now(), None
+    again.save(update_fields=["state", "attempts", "not_before", "ended_at"])
+    record(
+        "webhook.resent",
+        again.webhook,
+        actor=user,
+        organisation_id=again.webhook.organisation_id,
+        details={"delivery": str(again.pk)},
+    )
+    return again

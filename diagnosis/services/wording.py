@@ -6,8 +6,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
 from diagnosis.classifier.recommendation import Decider, Level, Notice
-from diagnosis.classifier.taxonomy import CLASSES, NAMES
+from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.models import Analysis, AnalysisState
+from diagnosis.models.diagnosis_names import class_name
 
 RECOMMENDATIONS: Final[dict[str, Promise]] = {
     Level.CLINICAL_JUDGEMENT: gettext_lazy("Nothing found here asks for more than your own clinical judgement."),
@@ -42,6 +43,17 @@ NOTICES: Final[dict[str, Promise]] = {
     Notice.NOT_MEASURED_ON_SKIN_TYPE: gettext_lazy("Never measured on Fitzpatrick skin types V and VI."),
     Notice.NOT_MEASURED_ON_SITE: gettext_lazy("Never measured on mucosa."),
     Notice.NOT_MEASURED_ON_CHILDREN: gettext_lazy("Never measured on children."),
+}
+
+#: The weighted 7-point checklist, as its answers are read.
+CHECKLIST: Final[dict[str, Promise]] = {
+    "change_in_size": gettext_lazy("Change in size"),
+    "irregular_shape": gettext_lazy("Irregular shape"),
+    "irregular_colour": gettext_lazy("Irregular colour"),
+    "diameter_7_mm_or_more": gettext_lazy("7 mm or more across"),
+    "inflammation": gettext_lazy("Inflammation"),
+    "oozing": gettext_lazy("Oozing"),
+    "change_in_sensation": gettext_lazy("Change in sensation"),
 }
 
 SUPPORT: Final = gettext_lazy("This supports the clinician's judgement; it is not a diagnosis, which a doctor makes.")
@@ -90,12 +102,12 @@ def _what_the_network_says(analysis: Analysis) -> list[str]:
         gettext("The network puts the risk of a malignant or pre-malignant lesion at %(risk)s.")
         % {"risk": per_cent(analysis.malignancy_risk or 0.0)},
         gettext("The most probable diagnosis is %(name)s, at %(share)s.")
-        % {"name": NAMES[likeliest], "share": per_cent(probabilities[likeliest])},
+        % {"name": class_name(likeliest), "share": per_cent(probabilities[likeliest])},
     ]
     if analysis.predicted != likeliest:
         sentences.append(
             gettext("Allowing for how common each diagnosis is, it looks most like %(name)s.")
-            % {"name": NAMES[analysis.predicted]}
+            % {"name": class_name(analysis.predicted)}
         )
     return sentences
 

@@ -1,16 +1,22 @@
-"""A dermatology service's worklist: one page by key, filters, counts, and the reason for each place in words."""
+"""A dermatology service's worklist: one page by key, filters, counts, and the reason for each place in words.
+
+Open referrals stand in the order in which they are best read. With those that were answered too, the list is what was
+sent, the newest first.
+"""
 
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext
 
 from diagnosis.models import AnalysisState, AnatomicalSite, Patient, Referral, ReferralState, SavedView, Urgency
-from diagnosis.models.referrals import OPEN_STATES
+from diagnosis.models.referrals import OPEN_STATES, SHOWN_TO_SERVICE
 from diagnosis.services.errors import Refusal
 from diagnosis.services.wording import per_cent
 from diagnosis.services.worklist_order import in_nearer_band
@@ -20,7 +26,9 @@ PAGE_SIZE: Final = 50
 #: Counts above this are shown as "1000+": counting further would cost more than it tells.
 COUNT_LIMIT: Final = 1000
 
-WHOSE: Final = ("all", "mine", "unclaimed", "overdue", "asked_back")
+WHOSE: Final = ("all", "mine", "unclaimed", "claimed", "overdue", "asked_back")
+#: Open ones, or all that the service may see: answered and closed ones too.
+STATES: Final = ("open", "all")
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Filters:
     clinic: UUID | None = None
     anatom_site_general: str = ""
     record_number: str = ""
+    states: str = "open"
 
     def check(self) -> None:
         """Make sure that each is known.
@@ -41,6 +50,7 @@ class Filters:
         """
         for name, value, known in (
             ("whose", self.whose, WHOSE),
+            ("states", self.states, STATES),
             ("urgency", self.urgency, ("", *Urgency.values)),
             ("anatom_site_general", self.anatom_site_general, ("", *AnatomicalSite.values)),
         ):
@@ -50,7 +60,9 @@ class Filters:
                 )
 
 
+#: What a list is ordered by, and the id: the sort key, or with all states microseconds since 1970.
 Key = tuple[int, UUID]
+_BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -61,10 +73,17 @@ class Page:
     next_key: Key | None
 
 
+def key_of(referral: Referral, filters: Filters) -> Key:
+    """A row's place in the list that these filters make."""
+    if filters.states == "open":
+        return referral.sort_key, referral.pk
+    return (referral.sent_at - _BEGIN) // timedelta(microseconds=1), referral.pk
+
+
 def worklist(
     *, user: User, service: Organisation, filters: Filters, after: Key | None = None, size: int = PAGE_SIZE
 ) -> Page:
-    """The open referrals of a service in their order. Two queries, at any depth.
+    """The referrals of a service in their order. Two queries, at any depth.
 
     Args:
         service: one where ``user`` is a dermatologist (the caller has made sure).
@@ -74,14 +93,28 @@ def worklist(
         Refusal: an unknown filter.
     """
     filters.check()
-    rows = _filtered(user, service, filters).order_by("sort_key", "pk")
-    if after is not None:
-        key, pk = after
-        # The first condition is what the index serves, the second passes over equal keys.
-        rows = rows.filter(sort_key__gte=key).filter(Q(sort_key__gt=key) | Q(pk__gt=pk))
+    rows = _filtered(user, service, filters)
+    # The first condition is what the index serves, the second passes over equal keys.
+    if filters.states == "open":
+        rows = rows.order_by("sort_key", "pk")
+        if after is not None:
+            key, pk = after
+            rows = rows.filter(sort_key__gte=key).filter(Q(sort_key__gt=key) | Q(pk__gt=pk))
+    else:
+        rows = rows.order_by("-sent_at", "-pk")
+        if after is not None:
+            at, pk = _moment(after[0]), after[1]
+            rows = rows.filter(sent_at__lte=at).filter(Q(sent_at__lt=at) | Q(pk__lt=pk))
     found = list(_with_what_a_row_shows(rows)[: size + 1])
     last = found[size - 1] if len(found) > size else None
-    return Page(found[:size], None if last is None else (last.sort_key, last.pk))
+    return Page(found[:size], None if last is None else key_of(last, filters))
+
+
+def _moment(microseconds: int) -> datetime:
+    try:
+        return _BEGIN + timedelta(microseconds=microseconds)
+    except OverflowError as error:
+        raise Refusal("unknown_place", "this is no place in the list; start without one") from error
 
 
 def page_before(*, user: User, service: Organisation, filters: Filters, before: Key, size: int = PAGE_SIZE) -> Page:
@@ -92,9 +125,14 @@ def page_before(*, user: User, service: Organisation, filters: Filters, before: 
     """
     filters.check()
     key, pk = before
-    rows = _filtered(user, service, filters).filter(sort_key__lte=key).filter(Q(sort_key__lt=key) | Q(pk__lt=pk))
-    found = list(_with_what_a_row_shows(rows.order_by("-sort_key", "-pk"))[:size])[::-1]
-    return Page(found, (found[-1].sort_key, found[-1].pk) if found else None)
+    rows = _filtered(user, service, filters)
+    if filters.states == "open":
+        rows = rows.filter(sort_key__lte=key).filter(Q(sort_key__lt=key) | Q(pk__lt=pk)).order_by("-sort_key", "-pk")
+    else:
+        at = _moment(key)
+        rows = rows.filter(sent_at__gte=at).filter(Q(sent_at__gt=at) | Q(pk__gt=pk)).order_by("sent_at", "pk")
+    found = list(_with_what_a_row_shows(rows)[:size])[::-1]
+    return Page(found, key_of(found[-1], filters) if found else None)
 
 
 def _with_what_a_row_shows(rows: QuerySet[Referral]) -> QuerySet[Referral]:
@@ -110,12 +148,16 @@ def _with_what_a_row_shows(rows: QuerySet[Referral]) -> QuerySet[Referral]:
 
 
 def _filtered(user: User, service: Organisation, filters: Filters) -> QuerySet[Referral]:
-    rows: QuerySet[Referral] = Referral.objects.filter(service=service, state__in=OPEN_STATES, stopped_at__isnull=True)
+    # Nothing but an open one is overdue.
+    shown = SHOWN_TO_SERVICE if filters.states == "all" and filters.whose != "overdue" else OPEN_STATES
+    rows: QuerySet[Referral] = Referral.objects.under_consent().filter(service=service, state__in=shown)
     match filters.whose:
         case "mine":
             rows = rows.filter(claimed_by=user)
         case "unclaimed":
             rows = rows.filter(state=ReferralState.SENT)
+        case "claimed":
+            rows = rows.filter(state=ReferralState.ACCEPTED)
         case "overdue":
             rows = rows.filter(due_at__lt=timezone.now())
         case "asked_back":
@@ -123,13 +165,13 @@ def _filtered(user: User, service: Organisation, filters: Filters) -> QuerySet[R
     if filters.urgency:
         rows = rows.filter(urgency=filters.urgency)
     if filters.clinic:
-        rows = rows.filter(case__organisation=filters.clinic)
+        rows = rows.filter(clinic=filters.clinic)
     if filters.anatom_site_general:
-        rows = rows.filter(case__anatom_site_general=filters.anatom_site_general)
+        rows = rows.filter(anatom_site_general=filters.anatom_site_general)
     if filters.record_number:
         # Only the clinics that have something before this service: a number of another clinic finds nobody.
         clinics = Organisation.objects.filter(
-            pk__in=Referral.objects.filter(service=service, state__in=OPEN_STATES).values("case__organisation")
+            pk__in=Referral.objects.filter(service=service, state__in=shown).values("clinic")
         )
         patients = Patient.objects.with_record_number(filters.record_number, clinics)
         rows = rows.filter(case__patient__in=patients)
@@ -151,6 +193,9 @@ def reason(referral: Referral, *, blind: bool) -> str:
     """
     now = timezone.now()
     words = [str(Urgency(referral.urgency).label)]
+    if referral.answered_at is not None and not referral.open:
+        words.append(gettext("answered %(time)s ago") % {"time": timesince(referral.answered_at, now)})
+        return gettext("; ").join(words)
     if referral.due_at < now:
         words.append(gettext("overdue by %(time)s") % {"time": timesince(referral.due_at, now)})
     else:
@@ -160,13 +205,13 @@ def reason(referral: Referral, *, blind: bool) -> str:
     if blind:
         if in_nearer_band(referral.sort_key):
             words.append(gettext("to be looked at early"))
-        return "; ".join(words)
+        return gettext("; ").join(words)
     analysis = referral.case.analysis
     if analysis.state == AnalysisState.ANSWERED:
         words.append(gettext("malignancy risk %(risk)s") % {"risk": per_cent(analysis.malignancy_risk or 0.0)})
     else:
         words.append(gettext("no AI result"))
-    return "; ".join(words)
+    return gettext("; ").join(words)
 
 
 def save_view(*, user: User, service: Organisation, name: str, filters: Filters) -> SavedView:
@@ -181,11 +226,24 @@ def save_view(*, user: User, service: Organisation, name: str, filters: Filters)
     if filters.record_number:
         raise Refusal("not_kept", "a record number is not kept in a view", field="record_number")
     kept = {
-        field.name: str(value) for field in fields(filters) if (value := getattr(filters, field.name)) not in ("", None)
+        field.name: str(value)
+        for field in fields(filters)
+        if (value := getattr(filters, field.name)) not in ("", None) and (field.name, value) != ("states", "open")
     }
     return SavedView.objects.update_or_create(
         user=user, service=service, name=name.strip(), defaults={"filters": kept}
     )[0]
+
+
+@transaction.atomic
+def delete_view(*, user: User, view_id: UUID) -> None:
+    """Forget a saved view.
+
+    Raises:
+        Refusal: the user has none of that id.
+    """
+    if not SavedView.objects.filter(user=user, pk=view_id).delete()[0]:
+        raise Refusal("not_found", "there is no such view of yours")
 
 
 def filters_of(kept: dict[str, Any]) -> Filters:

@@ -1,12 +1,14 @@
 """Administration of organisations, people and tokens. No patient data."""
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -14,10 +16,13 @@ from django.http import HttpRequest
 from skincare.accounts import tokens
 from skincare.accounts.models import ApiToken, Membership, Organisation, User
 from skincare.accounts.second_factor import record_requirement
+from skincare.audit.by_hand import Recorded
 from skincare.audit.record import record
 
 # allauth's own pages of these show secrets, or what nobody here uses.
 admin.site.unregister([Authenticator, EmailAddress])
+# Registered anew below, so that what is done there is in the record.
+admin.site.unregister([Group])
 
 
 class MembershipInline(admin.TabularInline):
@@ -41,7 +46,7 @@ _POWERS = ("is_active", "is_model_steward", "is_staff", "is_superuser")
 
 
 @admin.register(User)
-class AccountAdmin(UserAdmin):
+class AccountAdmin(Recorded, UserAdmin):
     """People, with their roles."""
 
     add_form = UserCreationForm
@@ -67,9 +72,40 @@ class AccountAdmin(UserAdmin):
                 now = {name: getattr(obj, name) for name in powers if isinstance(getattr(obj, name), bool)}
                 record("user.powers_changed", obj, actor=request.user, details=now)
 
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Save roles, and record who gave or took them: by a role somebody sees patients."""
+        with transaction.atomic():
+            if formset.model is not Membership:
+                super().save_formset(request, form, formset, change)
+                return
+            ended = [(each.pk, each.organisation_id, each.role) for each in _to_end(formset)]
+            super().save_formset(request, form, formset, change)
+            assert isinstance(request.user, User)
+            for pk, organisation_id, role in ended:
+                gone = Membership(pk=pk)
+                _record_role("membership.ended", gone, request.user, form.instance, organisation_id, role)
+            for given in [*formset.new_objects, *(each for each, _fields in formset.changed_objects)]:
+                _record_role("membership.given", given, request.user, form.instance, given.organisation_id, given.role)
+
+
+def _to_end(formset: Any) -> list[Membership]:
+    return [form.instance for form in formset.deleted_forms if form.instance.pk is not None]
+
+
+def _record_role(
+    action: str, membership: Membership, actor: User, person: User, organisation_id: UUID, role: str
+) -> None:
+    details = {"user": str(person.pk), "role": str(role)}
+    record(action, membership, actor=actor, organisation_id=organisation_id, details=details)
+
+
+@admin.register(Group)
+class RecordedGroupAdmin(Recorded, GroupAdmin):
+    """Sets of rights in this administration."""
+
 
 @admin.register(Organisation)
-class OrganisationAdmin(admin.ModelAdmin):
+class OrganisationAdmin(Recorded, admin.ModelAdmin):
     """Clinics and dermatology services."""
 
     list_display = ("name", "kind", "second_factor_required_from", "created_at")
@@ -86,7 +122,7 @@ class OrganisationAdmin(admin.ModelAdmin):
 
 
 @admin.register(Authenticator)
-class SecondFactorAdmin(admin.ModelAdmin):
+class SecondFactorAdmin(Recorded, admin.ModelAdmin):
     """Who has which second factor. Deleting one is the way back for somebody who lost it; it is recorded."""
 
     list_display = ("user", "type", "created_at", "last_used_at")
@@ -105,7 +141,7 @@ class SecondFactorAdmin(admin.ModelAdmin):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin):
+class ApiTokenAdmin(Recorded, admin.ModelAdmin):
     """Tokens can be seen and revoked; they are issued through the API only, and shown once."""
 
     list_display = ("name", "user", "scopes", "created", "expiry")

@@ -35,12 +35,18 @@ def record_failure(email: str, *, step: str) -> None:
         record("session.refused", user or User(pk=NOBODY), actor=None, details={"step": step})
 
 
-def wrong_codes_since(user: User, *, seconds: int) -> int:
-    """How many wrong codes of the user the record holds, of so long: known also where the counters do not answer."""
+def refused_since(user: User, *, step: str, seconds: int, address: str | None = None) -> int:
+    """How many wrong tries of the user the record holds, of so long: known also where the counters do not answer.
+
+    Args:
+        step: ``password`` or ``code``.
+        address: only those from there.
+    """
     since = timezone.now() - timedelta(seconds=seconds)
-    return AuditEvent.objects.filter(
-        object_type="user", object_id=str(user.pk), action="session.refused", details__step="code", at__gte=since
-    ).count()
+    refused = AuditEvent.objects.filter(
+        object_type="user", object_id=str(user.pk), action="session.refused", details__step=step, at__gte=since
+    )
+    return (refused.filter(address=address) if address else refused).count()
 
 
 def _actor(of: Authenticator) -> User:

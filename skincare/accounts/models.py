@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.functional import cached_property
 from knox.models import AbstractAuthToken, AuthTokenManager
 
 
@@ -91,6 +92,11 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """Roles that the user has in any organisation, for menus; what they may do is asked of the memberships."""
+        return frozenset(self.memberships.values_list("role", flat=True))
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save, with the address in lower case, as it is looked for."""

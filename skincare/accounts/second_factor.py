@@ -3,7 +3,6 @@
 The factors themselves are allauth's (`allauth.mfa`): an authenticator app (TOTP), passkeys, recovery codes.
 """
 
-import base64
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,7 @@ from django.http import HttpRequest
 
 from skincare.accounts.models import BrowserSession, Membership, Organisation, User
 from skincare.audit.record import record
-from skincare.encryption import MasterKeyMissing, key_ring, seal, unseal
+from skincare.encryption import open_text, seal_text, sealed_under_current_key
 
 #: What one can sign in with. Recovery codes only stand in for one of these.
 FACTORS: Final = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -187,8 +186,7 @@ def recovery_codes_left(user: User) -> int | None:
 
 def seal_secret(text: str) -> str:
     """Seal a factor's secret under the current master key: `name:base64`."""
-    name, key = key_ring().keys[0]
-    return f"{name}:{base64.b64encode(seal(key, text.encode(), place=_PLACE)).decode()}"
+    return seal_text(text, place=_PLACE)
 
 
 def open_secret(sealed: str) -> str:
@@ -198,19 +196,11 @@ def open_secret(sealed: str) -> str:
         MasterKeyMissing: the master key that sealed it is not configured.
         SealBroken: it was altered.
     """
-    name, _, body = sealed.partition(":")
-    for known, key in key_ring().keys:
-        if known == name:
-            return unseal(key, base64.b64decode(body), place=_PLACE).decode()
-    raise MasterKeyMissing(
-        f"a second factor was sealed under master key {name!r}, which is not configured; add it to "
-        "SKINCARE_MASTER_KEYS (after the current one)"
-    )
+    return open_text(sealed, place=_PLACE)
 
 
 def seal_anew() -> int:
     """Seal all secrets under the current master key. Returns how many were sealed under another."""
-    current = key_ring().keys[0][0]
     changed = 0
     for pk in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list("pk", flat=True):
         with transaction.atomic():
@@ -219,7 +209,7 @@ def seal_anew() -> int:
                 continue
             field = "secret" if factor.type == Authenticator.Type.TOTP else "seed"
             sealed = factor.data[field]
-            if sealed.partition(":")[0] != current:
+            if not sealed_under_current_key(sealed):
                 factor.data = {**factor.data, field: seal_secret(open_secret(sealed))}
                 factor.save(update_fields=["data"])
                 changed += 1

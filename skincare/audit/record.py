@@ -1,6 +1,7 @@
 """Writing to the audit record, in the transaction of what is recorded."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,24 @@ class Origin:
 
 #: Set by the middleware for each request; empty for what the platform does by itself.
 origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 (frozen)
+#: Where `record` collects what is to be written in one statement.
+_together: ContextVar[list[AuditEvent] | None] = ContextVar("together", default=None)
+
+
+@contextmanager
+def recorded_together() -> Iterator[None]:
+    """Write what is recorded within at its end, in the order recorded, by one statement; nothing if it fails.
+
+    For one use case of many writes, inside its transaction. Nothing within may undo a part of itself and go on: the
+    event of that part would stay.
+    """
+    events: list[AuditEvent] = []
+    token = _together.set(events)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+    AuditEvent.objects.bulk_create(events)
 
 
 def record(
@@ -47,7 +66,7 @@ def record(
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError(f"{action} must be recorded in the transaction that does it")
     where = origin.get()
-    return AuditEvent.objects.create(
+    event = AuditEvent(
         actor=actor,
         action=action,
         organisation_id=organisation_id,
@@ -58,6 +77,12 @@ def record(
         request_id=where.request_id,
         address=where.address,
     )
+    together = _together.get()
+    if together is None:
+        event.save(force_insert=True)
+    else:
+        together.append(event)
+    return event
 
 
 def record_reads(actor: User, patients: Iterable[tuple[UUID, UUID]], *, action: str = "patient.read") -> None:

@@ -2,7 +2,8 @@
 
 Ids are given out before a transaction commits, so an event may appear behind one with a larger id. Each event
 therefore carries the number of its transaction, and only events of transactions older than every running one are
-sealed: nothing can appear among those any more. One long transaction delays sealing, never recording.
+sealed: nothing can appear among those any more. One long transaction delays sealing, never recording; one in another
+database of the same server not even that, where the server lets this role see whose it is.
 """
 
 import hashlib
@@ -101,10 +102,9 @@ def _seal_next(batch: int) -> AuditSeal | None:
             floor, highest = last.floor, last.highest_event
             horizon = (last.horizon_transaction, last.horizon_event)
         # Two statements: whatever had finished at the first is seen by the second.
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        oldest_running = cursor.fetchone()[0]
+        oldest_running = oldest_running_transaction(cursor)
         cursor.execute(
-            f"SELECT {CONTENT} FROM audit_auditevent e "
+            f"SELECT {CONTENT} FROM audit_auditevent e "  # nosec B608
             "WHERE e.id > %s AND (e.transaction, e.id) > (%s, %s) AND e.transaction < %s "
             "ORDER BY e.transaction, e.id LIMIT %s",
             [floor, *horizon, oldest_running, batch],
@@ -127,11 +127,26 @@ def _seal_next(batch: int) -> AuditSeal | None:
     )
 
 
+def oldest_running_transaction(cursor: CursorWrapper) -> int:
+    """The number of the oldest transaction that may still write an event; where none runs, the next to be given out.
+
+    Numbers are given out by the server, to all of its databases. A running one is passed over only where it is known to
+    belong to another database: whoever shows none, or may not be seen, counts.
+    """
+    cursor.execute(
+        "SELECT coalesce((SELECT min(running::text::bigint) FROM pg_snapshot_xip(snapshot) running"
+        " WHERE NOT EXISTS (SELECT FROM pg_stat_activity elsewhere WHERE elsewhere.backend_xid = running::xid"
+        " AND elsewhere.datname <> current_database())), pg_snapshot_xmax(snapshot)::text::bigint)"
+        " FROM (SELECT pg_current_snapshot() AS snapshot) now"
+    )
+    return int(cursor.fetchone()[0])
+
+
 def _gather(cursor: CursorWrapper, last: AuditSeal, cluster: str) -> AuditSeal:
     """Seal whatever is in no seal yet, while nobody writes, and begin a new stretch above it."""
     cursor.execute("SELECT skincare_hold_audit()")
     cursor.execute(
-        f"SELECT {CONTENT} FROM audit_auditevent e "
+        f"SELECT {CONTENT} FROM audit_auditevent e "  # nosec B608
         "LEFT JOIN (SELECT unnest(events) AS id FROM audit_auditseal) sealed ON sealed.id = e.id "
         "WHERE sealed.id IS NULL ORDER BY e.id"
     )

@@ -126,7 +126,7 @@ def _groups() -> Iterator[list[AuditSeal]]:
 
 def _check_group(cursor: CursorWrapper, chain: _Chain, group: list[AuditSeal]) -> None:
     ids = [pk for seal in group for pk in seal.events]
-    cursor.execute(f"SELECT {CONTENT} FROM audit_auditevent e WHERE e.id = ANY(%s)", [ids])
+    cursor.execute(f"SELECT {CONTENT} FROM audit_auditevent e WHERE e.id = ANY(%s)", [ids])  # nosec B608
     found = {event.id: event for event in contents(cursor)}
     for seal in group:
         _check_link(chain, seal)
@@ -205,13 +205,13 @@ _IN_TAIL: Final = "e.id > %s AND (e.transaction, e.id) > (%s, %s)"
 
 def _check_tail(cursor: CursorWrapper, chain: _Chain, total: int) -> Tail:
     bounds = [chain.floor, *chain.horizon]
-    cursor.execute(f"SELECT count(*), min(e.at) FROM audit_auditevent e WHERE {_IN_TAIL}", bounds)
+    cursor.execute(f"SELECT count(*), min(e.at) FROM audit_auditevent e WHERE {_IN_TAIL}", bounds)  # nosec B608
     count: int
     oldest: datetime | None
     count, oldest = cursor.fetchone()
     if chain.events + count != total:
         cursor.execute(
-            "SELECT min(e.id) FROM audit_auditevent e "
+            "SELECT min(e.id) FROM audit_auditevent e "  # nosec B608
             "LEFT JOIN (SELECT unnest(events) AS id FROM audit_auditseal) sealed ON sealed.id = e.id "
             f"WHERE sealed.id IS NULL AND NOT ({_IN_TAIL})",
             bounds,
@@ -220,7 +220,7 @@ def _check_tail(cursor: CursorWrapper, chain: _Chain, total: int) -> Tail:
         text = f"event {event} was inserted: it lies before the end of what is sealed, and no seal has it"
         raise Tampered("event_inserted", text, event=event)
     cursor.execute(
-        f"SELECT e.id, e.transaction FROM audit_auditevent e WHERE {_IN_TAIL} AND e.id < %s ORDER BY e.id",
+        f"SELECT e.id, e.transaction FROM audit_auditevent e WHERE {_IN_TAIL} AND e.id < %s ORDER BY e.id",  # nosec B608
         [*bounds, chain.highest],
     )
     for pk, transaction_number in cursor.fetchall():

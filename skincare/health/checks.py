@@ -29,10 +29,12 @@ _migrated_databases: set[str] = set()
 
 
 def database() -> None:
-    """PostgreSQL answers, and every migration of this code has been applied."""
+    """PostgreSQL answers and takes writes, and every migration of this code has been applied."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute("SELECT current_setting('transaction_read_only')")
+            if cursor.fetchone() == ("on",):
+                raise NotReady("PostgreSQL takes no writes: it is a standby, or fails over. Look at its cluster.")
         name = connection.settings_dict["NAME"]
         # The code of a process does not change, so what was once up to date stays so: loading takes 0.1 s.
         if name not in _migrated_databases:

@@ -9,9 +9,10 @@ from skincare.health import views
 
 
 class ProbeMiddleware:
-    """Takes /healthz and /readyz past the checks of host and TLS, sessions and the request log.
+    """Takes /healthz, /readyz and /metrics past the checks of host and TLS, sessions and the request log.
 
-    A load balancer asks every few seconds, by an address that is no host name of ours, and without TLS from inside.
+    A load balancer or Prometheus asks every few seconds, by an address that is no host name of ours, and without TLS
+    from inside.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -19,6 +20,7 @@ class ProbeMiddleware:
         self._probes: dict[str, Callable[[HttpRequest], HttpResponse]] = {
             reverse("alive"): views.alive,
             reverse("ready"): views.ready,
+            reverse("measured"): views.measured,
         }
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""The two addresses that a supervisor or a load balancer asks."""
+"""The addresses that a supervisor, a load balancer or Prometheus asks."""
 
 from django.urls import path
 
@@ -7,4 +7,5 @@ from skincare.health import views
 urlpatterns = [
     path("healthz", views.alive, name="alive"),
     path("readyz", views.ready, name="ready"),
+    path("metrics", views.measured, name="measured"),
 ]

@@ -139,9 +139,15 @@ def pip_install(python: str, requirements: "list[str]", left_out: "list[str]") -
 
 
 def main(arguments: "list[str]") -> None:
-    """`bootstrap.py` for what the program needs, `bootstrap.py --dev` for what its tests need as well."""
+    """For what the program needs; with `--dev` for what its tests need as well, with `--semgrep` for that alone."""
     if not hasattr(os, "fork"):
         sys.exit("Linux or macOS is needed; on Windows the Windows Subsystem for Linux serves.")
+    if "--semgrep" in arguments:
+        # In an environment of its own: it pins what others here want newer.
+        folder = os.path.join(ROOT, ".venv-semgrep")
+        python = make_environment(folder, python_to_use(tuple(sys.version_info[:2])))
+        install(python, [os.path.join(ROOT, "requirements-semgrep.txt")], os.path.join(folder, "installed"))
+        return
     python = make_environment(os.path.join(ROOT, ".venv"), python_to_use(tuple(sys.version_info[:2])))
     requirements = [os.path.join(ROOT, "requirements.txt")]
     install(python, requirements, os.path.join(ROOT, ".venv", "installed"))

@@ -5,6 +5,7 @@ Both servers listen on Unix sockets only: no port to collide with, and no other 
 
 import hashlib
 import os
+import shutil
 import stat
 from pathlib import Path
 from urllib.parse import quote
@@ -24,7 +25,8 @@ def socket_folder(var: Path) -> Path:
     if len(os.fsencode(longest)) <= LONGEST_SOCKET_PATH:
         return folder
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    return Path("/tmp") / f"skincare-{os.getuid()}-{digest}"
+    # make_private refuses a folder that is somebody else's.
+    return Path("/tmp") / f"skincare-{os.getuid()}-{digest}"  # nosec B108
 
 
 def make_private(folder: Path, mode: int = 0o700) -> Path:
@@ -36,6 +38,12 @@ def make_private(folder: Path, mode: int = 0o700) -> Path:
     if stat.S_IMODE(status.st_mode) != mode:
         folder.chmod(mode)
     return folder
+
+
+def make_empty(folder: Path) -> Path:
+    """The folder for this account alone, without what an earlier run left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return make_private(folder)
 
 
 def postgres_socket_folder(var: Path) -> Path:

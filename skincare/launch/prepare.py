@@ -67,7 +67,7 @@ def main() -> None:
 
     django.setup()
     call_command("migrate", interactive=False, verbosity=0, stdout=sys.stderr)
-    call_command("load_demo")
+    call_command("load_demo", history=True)
 
 
 if __name__ == "__main__":

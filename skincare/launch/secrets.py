@@ -6,8 +6,16 @@ import json
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 from skincare.launch.places import make_private
+
+#: Signs what is released here.
+RELEASE_KEY: Final = "SKINCARE_RELEASE_KEY"
+#: Whoever bears it may fetch /metrics.
+METRICS_TOKEN: Final = "SKINCARE_METRICS_TOKEN"
+#: Nothing is lost where one of these is missing: a folder of secrets from before it gets one.
+LATER: Final = (RELEASE_KEY, METRICS_TOKEN)
 
 
 def _fresh() -> dict[str, str]:
@@ -18,6 +26,8 @@ def _fresh() -> dict[str, str]:
         "DJANGO_SECRET_KEY": secrets.token_urlsafe(64),
         "SKINCARE_MASTER_KEYS": f"local-1:{key()}",
         "SKINCARE_INDEX_KEY": key(),
+        RELEASE_KEY: key(),
+        METRICS_TOKEN: secrets.token_urlsafe(32),
     }
 
 
@@ -32,16 +42,25 @@ def keep(folder: Path) -> dict[str, str]:
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            fresh = folder / "secrets.json.new"
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                json.dump(_fresh(), file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.rename(path)
-    try:
-        kept: dict[str, str] = json.loads(path.read_text())
-    except ValueError:
-        raise ValueError(
-            f"{path} is damaged. Put it back from a backup: what was sealed with its keys cannot be read without them."
-        ) from None
+            _write(path, _fresh())
+        try:
+            kept: dict[str, str] = json.loads(path.read_text())
+        except ValueError:
+            raise ValueError(
+                f"{path} is damaged. Put it back from a backup: what was sealed with its keys cannot be read without "
+                "them."
+            ) from None
+        if missing := [name for name in LATER if name not in kept]:
+            fresh = _fresh()
+            kept |= {name: fresh[name] for name in missing}
+            _write(path, kept)
     return kept
+
+
+def _write(path: Path, kept: dict[str, str]) -> None:
+    fresh = path.with_name("secrets.json.new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(kept, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)

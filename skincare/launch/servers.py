@@ -120,7 +120,7 @@ class Account:
             return cls(folder.stat().st_uid, folder.stat().st_gid)
         if shutil.which("useradd"):
             # Fails harmlessly where the account exists.
-            subprocess.run(
+            subprocess.run(  # nosec B607
                 ["useradd", "--system", "--no-create-home", POSTGRES_USER_AS_ROOT], capture_output=True, check=False
             )
         for name in (POSTGRES_USER_AS_ROOT, "nobody"):

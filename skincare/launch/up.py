@@ -126,7 +126,7 @@ def remember(record: Path, children: Iterable[Child]) -> None:
 
 
 def programs(port: int, inference_workers: int) -> dict[str, list[str]]:
-    """The programs to run: web, the workers that read photographs, the one that sweeps, and the clock that bids it."""
+    """The programs to run: web, the workers that read photographs, sweep and train, and the clock that bids them."""
     celery = [sys.executable, "-m", "celery", "--app=skincare"]
     worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
     return {
@@ -134,6 +134,8 @@ def programs(port: int, inference_workers: int) -> dict[str, list[str]]:
             *worker, "--queues=inference", f"--concurrency={inference_workers}", "--hostname=inference@%h",
         ],
         "default": [*worker, "--queues=default", "--concurrency=1", "--hostname=default@%h"],
+        # In a thread: it only looks after the process that trains, which is the one that takes memory and time.
+        "training": [*worker, "--queues=training", "--pool=threads", "--concurrency=1", "--hostname=training@%h"],
         # A process of its own: inside a worker (--beat) its death would go unnoticed, and the sweep with it.
         "clock": [*celery, "beat", "--scheduler=celery.beat.Scheduler", "--pidfile="],
         "web": [
@@ -159,6 +161,7 @@ class Launch:
             "DJANGO_SETTINGS_MODULE": "skincare.settings.local",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
+            "PROMETHEUS_MULTIPROC_DIR": str(places.make_empty(var / "metrics")),
         }
         workers = number_from(os.environ, "SKINCARE_INFERENCE_WORKERS", 1, 64)
         self.children = {
@@ -204,7 +207,7 @@ class Launch:
         self._start(first)
         self._wait_until_ready(first)
         if not self.stop.asked:
-            self._start([self.children["default"], self.children["clock"]])
+            self._start([self.children["default"], self.children["clock"], self.children["training"]])
 
     def _start(self, children: list[Child]) -> None:
         for child in children:
@@ -255,7 +258,7 @@ class Launch:
 
     def end(self) -> None:
         """Stops web first, so that nothing new comes in, then the workers, which finish what they read."""
-        for names in (["web"], ["clock", "default", "inference"]):
+        for names in (["web"], ["clock", "default", "training", "inference"]):
             group = [self.children[name] for name in names]
             for child in group:
                 child.ask_to_stop()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from botocore.config import Config
 from csp.constants import NONE, SELF
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -43,9 +44,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "skincare.health.middleware.ProbeMiddleware",
+    "skincare.health.latency.LatencyMiddleware",
     "skincare.audit.middleware.OriginMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "skincare.browser.BrowserMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -57,6 +60,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "skincare.accounts.middleware.SecondFactorMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "skincare.error_pages.wrong_method",
 ]
 
 ROOT_URLCONF = "skincare.urls"
@@ -128,6 +132,7 @@ SIGNATURE_SECONDS = environment.integer("SKINCARE_SIGNATURE_SECONDS", 12 * 3600,
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "skincare.error_pages.forged"
 
 # Whether `manage.py load_demo` may add its log-ins; never where there are real patients.
 DEMO_ALLOWED = False
@@ -204,7 +209,10 @@ ANALYSIS_LEASE_SECONDS = environment.integer("SKINCARE_LEASE_SECONDS", 30, minim
 
 # --- The queue: the database remembers, the broker only rings -----------------------------------------------------
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"diagnosis.read_waiting_cases": {"queue": "inference"}}
+CELERY_TASK_ROUTES = {
+    "diagnosis.read_waiting_cases": {"queue": "inference"},
+    "training.run_waiting": {"queue": "training"},
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0  # opening the network with TensorFlow takes longer than the usual 4 s
@@ -225,8 +233,22 @@ CELERY_BEAT_SCHEDULE = {
     },
     # Reminders, escalation, expiry; e-mail; webhooks.
     "referral clock": {"task": "diagnosis.referral_clock", "schedule": 60.0, "options": {"expires": 60.0}},
+    "observations": {"task": "diagnosis.remind_of_observations", "schedule": 600.0, "options": {"expires": 600.0}},
     "notifications": {"task": "diagnosis.send_notifications", "schedule": 60.0, "options": {"expires": 60.0}},
     "webhooks": {"task": "diagnosis.deliver_webhooks", "schedule": 5.0, "options": {"expires": 5.0}},
+    "figures": {"task": "diagnosis.count_figures", "schedule": 60.0, "options": {"expires": 60.0}},
+    "sweep training": {
+        "task": "training.sweep_runs",
+        "schedule": SWEEP_SECONDS,
+        "options": {"queue": "default", "expires": SWEEP_SECONDS},
+    },
+    "read in shadow": {
+        "task": "diagnosis.read_in_shadow",
+        "schedule": 5.0,
+        "options": {"queue": "default", "expires": 5.0},
+    },
+    "record expiries": {"task": "diagnosis.record_expiries", "schedule": 10.0, "options": {"expires": 10.0}},
+    "see reference sets": {"task": "diagnosis.see_reference_sets", "schedule": 60.0, "options": {"expires": 60.0}},
     "enforce retention": {"task": "diagnosis.enforce_retention", "schedule": 3600.0, "options": {"expires": 3600.0}},
     "finish erasures": {"task": "diagnosis.finish_erasures", "schedule": 900.0, "options": {"expires": 900.0}},
     "seal": {
@@ -253,7 +275,18 @@ def file_storage() -> dict[str, Any]:
     """S3 where AWS_STORAGE_BUCKET_NAME is set, otherwise the folder MEDIA_ROOT."""
     if not BUCKET:
         return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
-    options: dict[str, Any] = {"bucket_name": BUCKET, "file_overwrite": False, "default_acl": None}
+    options: dict[str, Any] = {
+        "bucket_name": BUCKET,
+        "file_overwrite": False,
+        "default_acl": None,
+        # Two tries of at most 2 + 4 s: a clinician is told to send again rather than kept waiting for a minute.
+        "client_config": Config(
+            connect_timeout=2,
+            read_timeout=4,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            s3={"addressing_style": environment.one_of("AWS_S3_ADDRESSING_STYLE", ("auto", "path", "virtual"))},
+        ),
+    }
     for option, variable in {
         "endpoint_url": "AWS_S3_ENDPOINT_URL",
         "region_name": "AWS_S3_REGION_NAME",
@@ -276,6 +309,36 @@ STORAGES = {
 DATASETS_ROOT = VAR / "datasets"
 TRAINING_ROOT = VAR / "training"
 BUNDLES_ROOT = VAR / "bundles"
+# What `manage.py leakage` measured, for its page; where the web runs elsewhere, a shared folder as that of the bundles.
+STUDIES_ROOT = VAR / "studies"
+# What model stewards may choose from training/recipes.py; `local` adds one that only tries the machinery.
+TRAINING_RECIPES = ["house", "paper"]
+TRAINING_MOST_EPOCHS = 100
+# A run takes hours, so its lease is renewed by a heartbeat, every quarter of it; whoever falls silent loses the run.
+TRAINING_LEASE_SECONDS = environment.integer("SKINCARE_TRAINING_LEASE_SECONDS", 60, minimum=4)
+TRAINING_RING_SECONDS = environment.integer("SKINCARE_TRAINING_RING_SECONDS", 30, minimum=1)
+# A process that trains and tells nothing for so long hangs: it is ended and goes on from its checkpoint.
+TRAINING_SILENCE_SECONDS = 3600
+# So often a run that learns from patients' photographs asks whether it still may.
+TRAINING_CONSENT_SECONDS = 10.0
+# 0 to 19: how far training stands behind the workers that answer clinicians.
+TRAINING_NICENESS = environment.integer("SKINCARE_TRAINING_NICENESS", 15)
+# What a challenger must show on the frozen tests; training/gates.py says what each means. Changed here only, before a
+# run and not after it.
+TRAINING_GATES: dict[str, Any] = {
+    "sensitivity_margin": 0.05,
+    "specificity_margin": 0.10,
+    "calibration_margin": 0.01,
+    "collapse": 0.15,
+    "abstention_margin": 0.05,
+    "least_images": 10,
+    "least_malignant": 50,
+    "draws": 2000,
+}
+# Photographs of one contributor in a dataset of confirmed cases, so that no single hand shapes what is learnt.
+TRAINING_MOST_PER_CONTRIBUTOR = 500
+# How long a turn of the challenger in shadow may take, beside the sweeper that it shares a process with.
+SHADOW_SECONDS = 1.0
 
 # --- What a browser may do with our pages -------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {
@@ -342,11 +405,16 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "AnalysisState": "diagnosis.models.AnalysisState",
         "CaseState": "diagnosis.models.CaseState",
+        "CloseReason": "diagnosis.models.CloseReason",
+        "DecisionKind": "diagnosis.models.DecisionKind",
         "DeclineReason": "diagnosis.models.DeclineReason",
         "Diagnosis": "diagnosis.api.schema.DIAGNOSES",
+        "EmergencyReason": "diagnosis.models.EmergencyReason",
         "ErasureReason": "diagnosis.models.ErasureReason",
         "ImageKind": "diagnosis.models.ImageKind",
         "OrganisationKind": "skincare.accounts.models.Organisation.Kind",
+        "RunStage": "training.models.runs.Stage",
+        "RunState": "training.models.RunState",
         "VersionState": "diagnosis.models.VersionState",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -361,6 +429,16 @@ READINESS_CHECKS = {
     "worker": "skincare.health.checks.worker",
     "model": "diagnosis.readiness.model",
 }
+
+# --- Metrics ------------------------------------------------------------------------------------------------------
+# Parts of /metrics that are asked at each fetch, each a function that yields Prometheus' metrics.
+METRICS = {
+    "cases": "diagnosis.metrics.held",
+    "training": "training.metrics.held",
+    "audit": "skincare.audit.metrics.held",
+}
+# host:port where a Celery worker tells what it counted, on a machine without a web process.
+WORKER_METRICS = environment.text("SKINCARE_WORKER_METRICS")
 
 # --- Logs ---------------------------------------------------------------------------------------------------------
 DJANGO_STRUCTLOG_CELERY_ENABLED = True

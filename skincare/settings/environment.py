@@ -4,15 +4,48 @@ import base64
 import binascii
 import os
 import re
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+
+from diagnosis.classifier.signature import public_key_of
 
 KEY_BYTES = 32  # AES-256, and HMAC-SHA-256 for the blind index
 
 
+#: What may also lie in a file, whose path NAME_FILE tells: so that secrets stand in no process's environment.
+SECRETS = (
+    "DATABASE_URL",
+    "DJANGO_SECRET_KEY",
+    "REDIS_URL",
+    "SKINCARE_INDEX_KEY",
+    "SKINCARE_MASTER_KEYS",
+    "SKINCARE_METRICS_TOKEN",
+    "SKINCARE_RELEASE_KEY",
+)
+
+
 def text(name: str, default: str = "") -> str:
-    """The variable without surrounding blanks; `default` where it is unset or blank."""
-    return os.environ.get(name, "").strip() or default
+    """The variable without surrounding blanks; `default` where it is unset or blank.
+
+    A secret is read from the file that NAME_FILE names, where that is set; several lines are joined by commas.
+
+    Raises:
+        ImproperlyConfigured: both are set, or the file cannot be read or is empty.
+    """
+    value = os.environ.get(name, "").strip()
+    path = os.environ.get(f"{name}_FILE", "").strip() if name in SECRETS else ""
+    if not path:
+        return value or default
+    if value:
+        raise ImproperlyConfigured(f"Set either {name} or {name}_FILE, not both.")
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE={path}: cannot be read ({type(error).__name__}).") from None
+    if not lines:
+        raise ImproperlyConfigured(f"{name}_FILE={path}: the file is empty.")
+    return ",".join(line.strip(",") for line in lines)
 
 
 def required(name: str, meaning: str) -> str:
@@ -68,6 +101,25 @@ def key(name: str, encoded: str) -> bytes:
     if len(decoded) != KEY_BYTES:
         raise ImproperlyConfigured(f"{name} holds a key of {len(decoded)} bytes, {KEY_BYTES} needed.")
     return decoded
+
+
+def keys(name: str, encoded: str) -> list[bytes]:
+    """Reads `base64key,base64key`; the first is current, what was written under the others is still found."""
+    found = [key(name, part.strip()) for part in encoded.split(",")]
+    if len(set(found)) < len(found):
+        raise ImproperlyConfigured(f"{name} holds the same key twice.")
+    return found
+
+
+def release_keys(private: str) -> tuple[bytes | None, list[bytes]]:
+    """The key that signs bundles released here, and those whose signatures are trusted: its own and the ones named.
+
+    Args:
+        private: base64 of 32 bytes; empty where this process releases nothing.
+    """
+    signing = key("SKINCARE_RELEASE_KEY", private) if private else None
+    trusted = [key("SKINCARE_RELEASE_PUBLIC_KEYS", each) for each in items("SKINCARE_RELEASE_PUBLIC_KEYS")]
+    return signing, [*([public_key_of(signing)] if signing else []), *trusted]
 
 
 def named_keys(name: str, encoded: str) -> list[tuple[str, bytes]]:

@@ -16,9 +16,15 @@ SKINCARE_MASTER_KEYS = environment.named_keys(
     "SKINCARE_MASTER_KEYS",
     environment.required("SKINCARE_MASTER_KEYS", "id:base64key,id2:base64key with keys of 32 bytes, current first"),
 )
-SKINCARE_INDEX_KEY = environment.key(
+SKINCARE_INDEX_KEYS = environment.keys(
     "SKINCARE_INDEX_KEY", environment.required("SKINCARE_INDEX_KEY", "32 random bytes in base64")
 )
+
+# Only who releases versions trained here needs the private key; workers are told SKINCARE_RELEASE_PUBLIC_KEYS.
+SKINCARE_RELEASE_KEY, SKINCARE_RELEASE_PUBLIC_KEYS = environment.release_keys(environment.text("SKINCARE_RELEASE_KEY"))
+
+# Without it /metrics does not exist.
+METRICS_TOKEN = environment.text("SKINCARE_METRICS_TOKEN")
 
 DATABASES = {
     "default": postgres(

@@ -12,13 +12,13 @@ from django.db import connection, transaction
 from skincare.accounts.models import Organisation
 from skincare.audit.models import AuditEvent, AuditSeal
 from skincare.audit.record import record
-from skincare.audit.seals import seal_waiting
+from skincare.audit.seals import oldest_running_transaction, seal_waiting
 
 INSERT = (
     "INSERT INTO audit_auditevent (at, action, object_type, object_id, details, request_id) "
     "VALUES (clock_timestamp(), 'case.submitted', 'case', '', '{}', '') RETURNING id"
 )
-#: Other tests' transactions on the same server can delay sealing this long.
+#: Far above what it takes: tests that run beside these have databases of their own.
 PATIENCE_SECONDS = 60
 
 
@@ -47,10 +47,7 @@ def unsealed() -> int:
 
 
 def seal_all(batch: int = 5000, leave: int = 0, seconds: float = 10.0) -> None:
-    """Take turns of sealing until no more than ``leave`` are left, beginning when all that is committed can be sealed.
-
-    Without that, a transaction of a test that runs beside this one would decide where one seal ends.
-    """
+    """Take turns of sealing until no more than ``leave`` are left, beginning when all that is committed can be."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (_can_be_sealed() and unsealed() <= leave):
         assert time.monotonic() < deadline, "nothing could be sealed"
@@ -62,17 +59,15 @@ def seal_all(batch: int = 5000, leave: int = 0, seconds: float = 10.0) -> None:
 
 def _can_be_sealed() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coalesce(max(transaction), 0) < pg_snapshot_xmin(pg_current_snapshot())::text::bigint "
-            "FROM audit_auditevent"
-        )
+        oldest = oldest_running_transaction(cursor)
+        cursor.execute("SELECT coalesce(max(transaction), 0) < %s FROM audit_auditevent", [oldest])
         return bool(cursor.fetchone()[0])
 
 
 @contextmanager
-def another_connection() -> Iterator[Any]:
-    """A second session on the test's database, whose transactions are its own."""
-    other = psycopg2.connect(**connection.get_connection_params() | {"cursor_factory": None})
+def another_connection(**where: str) -> Iterator[Any]:
+    """A second session on the test's database, or another of its server, whose transactions are its own."""
+    other = psycopg2.connect(**connection.get_connection_params() | {"cursor_factory": None} | where)
     try:
         yield other
     finally:

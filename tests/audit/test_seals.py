@@ -61,6 +61,15 @@ def test_an_event_that_is_committed_after_a_later_one_waits_for_its_turn_and_hol
     verify()
 
 
+def test_a_transaction_in_another_database_of_the_server_delays_nothing() -> None:
+    with another_connection(dbname="postgres") as elsewhere, elsewhere.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id()")
+        events = happen(3, factories.organisation())
+        assert seal_waiting() == 3
+    assert sealed() == events
+    assert verify().events == 3
+
+
 def test_what_is_rolled_back_leaves_no_trace_and_no_alarm() -> None:
     with another_connection() as given_up:
         insert(given_up)

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from diagnosis.api.throttles import counters
 from skincare.accounts.models import ApiToken, BrowserSession, Organisation, Role, User
 from skincare.accounts.sessions import device_of
 from skincare.audit.models import AuditEvent
@@ -187,6 +188,23 @@ def test_the_old_password_cannot_be_guessed_there_either(clinician: User) -> Non
     pages = [browser.post("/account/password/", form).content.decode() for _ in range(11)]
     assert "This is not your password." in pages[9]
     assert "Too many failed attempts" in pages[10]
+
+
+def test_passwords_cannot_be_guessed_while_the_counters_do_not_answer(
+    clinician: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counters, "silent_until", float("inf"))
+    browser = codes.sign_in(clinician)
+    form = {"oldpassword": "guess", "password1": "x", "password2": "x"}
+    pages = [browser.post("/account/password/", form).content.decode() for _ in range(11)]
+    assert "This is not your password." in pages[9]
+    assert "Too many failed attempts" in pages[10]
+    right = {"username": clinician.email, "password": factories.PASSWORD}
+    assert Client().post("/sign-in/", right).status_code == 429
+    token = {"email": clinician.email, "password": factories.PASSWORD, "name": "x"}
+    assert Client().post("/api/v1/auth/token/", token, content_type="application/json").status_code == 429
+    # Somebody else, from the same place, signs in.
+    assert codes.sign_in(factories.clinician()).get("/account/").status_code == 200
 
 
 # --- Fresh proofs -------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Reads photographs from the command line, with the network that ships: no server, no database, nothing stored."""
 
+import hashlib
 import json
 from argparse import ArgumentParser
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from django.core.management.base import BaseCommand, CommandError
 
 from diagnosis.classifier import maps, shipped
-from diagnosis.classifier.bundle import BUNDLES, Bundle, BundleRefused
+from diagnosis.classifier.bundle import BUNDLES, MANIFEST, Bundle, BundleRefused
 from diagnosis.classifier.network import Network
 from diagnosis.classifier.photograph import Photograph, PhotographRefused, check_bytes, receive
 from diagnosis.classifier.quality import Quality
@@ -58,13 +59,20 @@ class Command(BaseCommand):
             help="how the photographs were taken (default: dermoscopic)",
         )
 
+        parser.add_argument(
+            "--bundle",
+            type=Path,
+            metavar="FOLDER",
+            help="a bundle that was trained here, instead of the one that ships; taken as it is, released or not",
+        )
+
     def handle(self, *args: object, **options: Any) -> None:
         """Read, print, and say which files could not be read."""
         paths, kind, target = options["images"], Kind(options["kind"]), options["map"]
         if target is not None and len(paths) > 1:
             raise CommandError(f"--map goes with one image, and {len(paths)} were given: run it once for each")
         try:
-            bundle = Bundle.open(BUNDLES / shipped.SHIPPED_BUNDLE, shipped.SHIPPED_MANIFEST_SHA256)
+            bundle = chosen(options["bundle"])
             network = Network.open(bundle)
         except BundleRefused as error:
             raise CommandError(f"the network cannot be loaded: {error}") from error
@@ -99,6 +107,21 @@ class Command(BaseCommand):
             target.write_bytes(maps.render(heat, decode_view(result.photograph.stored_view), *size))
         except OSError as error:
             raise CommandError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+def chosen(folder: Path | None) -> Bundle:
+    """The bundle in `folder`, whatever its manifest's digest, or without one the bundle that ships.
+
+    Raises:
+        BundleRefused: its files are not what the manifest says.
+    """
+    if folder is None:
+        return Bundle.open(BUNDLES / shipped.SHIPPED_BUNDLE, shipped.SHIPPED_MANIFEST_SHA256)
+    try:
+        digest = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    except OSError as error:
+        raise BundleRefused(f"{folder / MANIFEST}: cannot be read ({error.strerror})") from error
+    return Bundle.open(folder, digest)
 
 
 def analyse(path: Path, kind: Kind, network: Network) -> Analysed:

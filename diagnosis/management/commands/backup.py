@@ -1,4 +1,4 @@
-"""Writes database and photographs into one new folder and the wrapped data keys into another; all stays encrypted."""
+"""Writes database, photographs and networks into a new folder and the wrapped data keys into another, all encrypted."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -33,7 +33,8 @@ class Command(BaseCommand):
         except (BackupRefused, ProgramFailed) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
-            f"{folder}: {made.patients} patients, {made.files} files (backup {made.id})\n"
+            f"{folder}: {made.patients} patients, {made.files} files, {made.bundles} trained networks "
+            f"(backup {made.id})\n"
             f"{keys}: the wrapped data keys. Keep them apart and destroy them soon: as long as they last, who is "
             "erased meanwhile can be read from this backup.\n"
             "Not in either: the master keys and the index key, without which nothing opens."

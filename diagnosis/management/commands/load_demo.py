@@ -2,21 +2,28 @@
 
 import os
 import secrets
+from argparse import ArgumentParser
 from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from diagnosis.services import demo
+from diagnosis.services.bell import ring
+from diagnosis.services.demo_history import TASK
 from diagnosis.services.model_versions import register_shipped
 
 
 class Command(BaseCommand):
-    """``manage.py load_demo``; can be repeated. Never on a server with real patients."""
+    """``manage.py load_demo [--history]``; can be repeated. Never on a server with real patients."""
 
     help = __doc__
 
-    def handle(self, *args: object, **options: object) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--history", action="store_true", help="let a worker add half a year of answered referrals")
+
+    def handle(self, *args: object, history: bool = False, **options: object) -> None:
         """Load what is missing and print the log-ins."""
         if not settings.DEMO_ALLOWED:
             raise CommandError("the demonstration is not for production: its log-ins are known (DEMO_ALLOWED is off)")
@@ -24,10 +31,14 @@ class Command(BaseCommand):
         password = demo_password(Path(settings.VAR) / "secrets" / "demo-password")
         demo.ensure_policy()
         demo.ensure_people(password)
+        demo.ensure_reference_set()
         new_cases = demo.ensure_cases()
         new_referrals = demo.ensure_referrals()
+        if history:
+            ring(TASK, queue="default")
         self.stdout.write(f"network {version.name}; {new_cases} new demo cases, {new_referrals} new referrals")
-        for person in (demo.CLINICIAN, demo.DERMATOLOGIST, demo.ADMINISTRATOR, demo.STEWARD, demo.OPERATOR):
+        clinic = (demo.CLINICIAN, demo.DERMATOLOGIST, demo.ADMINISTRATOR)
+        for person in (*clinic, demo.STEWARD, demo.SECOND_STEWARD, demo.OPERATOR):
             self.stdout.write(f"{person.email:28} {password}")
 
 

@@ -54,7 +54,12 @@ class Command(BaseCommand):
         except (BackupRefused, ProgramFailed) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
-            f"backup {back.id}: {back.patients} readable patients, {back.files} files; "
-            f"{back.erased} patients erased again. Everybody signs in anew; where the application has a database role "
-            "of its own, run grant_application_role."
+            f"backup {back.id}: {back.patients} readable patients, {back.files} files, {back.bundles} trained "
+            f"networks; {back.erased} patients erased again. Everybody signs in anew; where the application has a "
+            "database role of its own, run grant_application_role."
         )
+        if back.refused_bundles:
+            refused = "\n".join(back.refused_bundles)
+            raise CommandError(
+                f"all else was restored, but {len(back.refused_bundles)} trained networks cannot serve:\n{refused}"
+            )

@@ -14,14 +14,21 @@ from uuid import uuid4
 
 import psycopg2
 import pytest
+from django.apps import apps
+from django.db.models import FileField
 
+from diagnosis.classifier import shipped
+from diagnosis.classifier.bundle import BUNDLES, MANIFEST
 from diagnosis.services import backup
 from diagnosis.services.backup import BackupRefused
+from diagnosis.services.referral_messages import send_message
 from skincare.launch import postgres_client
 from skincare.launch.postgres_client import ProgramFailed
+from tests import factories
 
 #: What is new on purpose after a restore: nobody is signed in, and the restore itself is on record.
 NOT_COMPARED = ("django_session", "accounts_apitoken")
+SHIPPED_MANIFEST = BUNDLES / shipped.SHIPPED_BUNDLE / MANIFEST
 
 
 class Place:
@@ -32,7 +39,10 @@ class Place:
         self.name = f"backup_{uuid4().hex[:12]}"
         self.media = folder / "media"
         self.url = urlsplit(self.admin_url)._replace(path=f"/{self.name}").geturl()
-        self.environment = {**environment, "DATABASE_URL": self.url, "MEDIA_ROOT": str(self.media)}
+        self.var = folder / "var"
+        self.bundles = self.var / "bundles"
+        places = {"DATABASE_URL": self.url, "MEDIA_ROOT": str(self.media), "SKINCARE_VAR": str(self.var)}
+        self.environment = {**environment, **places}
 
     def run(self, *command: str, fails: bool = False) -> str:
         """One command; returns what it said."""
@@ -46,9 +56,10 @@ class Place:
         self._admin(f"CREATE DATABASE {self.name}")
 
     def destroy(self) -> None:
-        """Database and files."""
+        """Database, files and networks; the secrets are kept elsewhere."""
         self._admin(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
         shutil.rmtree(self.media, ignore_errors=True)
+        shutil.rmtree(self.bundles, ignore_errors=True)
 
     def ask(self, sql: str) -> list[Any]:
         """The first column of all rows."""
@@ -66,10 +77,13 @@ class Place:
                 rows = self.ask(f"SELECT t::text FROM {table} t ORDER BY 1")
                 kept = [row for row in rows if "platform." not in row]
                 found[table] = hashlib.sha256("\n".join(kept).encode()).hexdigest()
-        files = sorted(path for path in self.media.rglob("*") if path.is_file())
-        return found | {
-            path.relative_to(self.media).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
-        }
+        for root in (self.media, self.bundles):
+            found |= {
+                path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in sorted(root.rglob("*"))
+                if path.is_file()
+            }
+        return found
 
     def _admin(self, sql: str) -> None:
         with self._connected(self.admin_url) as connection:
@@ -101,13 +115,17 @@ def test_destroyed_and_restored_everything_has_the_same_hashes_and_the_erased_st
 ) -> None:
     place.run("migrate", "--verbosity=0")
     place.run("load_demo")
+    train(place, "house-20261126-0123abcd")
     ids = place.ask("SELECT id::text FROM diagnosis_patient ORDER BY created_at")
     place.run("erase_patient", ids[0], "--reason=patient_request", "--yes")
     before = place.hashes()
     assert sum(name.startswith("sealed/") for name in before) == 2 * (len(ids) - 1)
 
+    references = len(place.ask("SELECT photograph_file FROM diagnosis_referenceimage"))
+    assert references > 0
+
     said = place.run("backup", str(tmp_path / "monday"))
-    assert f"{len(ids)} patients, {2 * (len(ids) - 1)} files" in said
+    assert f"{len(ids)} patients, {2 * (len(ids) - 1) + references} files, 1 trained networks" in said
     assert b"diagnosis_patient" in _tables_in(tmp_path / "monday" / "database.dump")
     assert b"diagnosis_datakey" not in _tables_in(tmp_path / "monday" / "database.dump")
     assert b"diagnosis_datakey" in _tables_in(tmp_path / "monday.keys" / "keys.dump")
@@ -116,8 +134,9 @@ def test_destroyed_and_restored_everything_has_the_same_hashes_and_the_erased_st
     place.destroy()
 
     place.make()
-    place.run("restore", str(tmp_path / "monday"))
+    assert ", 1 trained networks" in place.run("restore", str(tmp_path / "monday"))
     assert place.hashes() == before
+    assert before["house-20261126-0123abcd/bundle.json"] == hashlib.sha256(SHIPPED_MANIFEST.read_bytes()).hexdigest()
     assert place.ask("SELECT details->>'erased' FROM audit_auditevent WHERE action = 'platform.restored'") == ["0"]
     record = tmp_path / "record.zip"
     place.run("export_patient", ids[1], f"--output={record}")  # it opens
@@ -129,7 +148,7 @@ def test_destroyed_and_restored_everything_has_the_same_hashes_and_the_erased_st
     assert "1 patients erased again" in said
     erased = place.ask("SELECT id::text FROM diagnosis_patient WHERE data_key_id IS NULL ORDER BY created_at")
     assert erased == ids[:2]
-    assert len([path for path in place.media.rglob("*") if path.is_file()]) == 2 * (len(ids) - 2)
+    assert len([path for path in place.media.rglob("*") if path.is_file()]) == 2 * (len(ids) - 2) + references
     assert "nothing left to export" in place.run(
         "export_patient", ids[1], f"--output={tmp_path / 'no.zip'}", fails=True
     )
@@ -139,6 +158,78 @@ def test_destroyed_and_restored_everything_has_the_same_hashes_and_the_erased_st
     place.make()
     assert "0 readable patients" in place.run("restore", str(tmp_path / "monday"), "--without-keys")
     assert place.ask("SELECT count(*) FROM diagnosis_case WHERE age_approx IS NOT NULL") == [len(ids)]
+
+
+def train(place: Place, name: str) -> None:
+    """A version in the register that was trained here, with the shipped one's files as its own."""
+    shutil.copytree(SHIPPED_MANIFEST.parent, place.bundles / name)
+    digest = hashlib.sha256(SHIPPED_MANIFEST.read_bytes()).hexdigest()
+    place.run(
+        "shell",
+        "-c",
+        "from diagnosis.models import ModelVersion; ModelVersion.objects.create("
+        f"name={name!r}, state='challenger', manifest_sha256={digest!r}, manifest={{}})",
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_networks_that_are_not_those_of_the_register_are_refused_by_name_and_missing_ones_are_told(
+    place: Place, tmp_path: Path
+) -> None:
+    place.run("migrate", "--verbosity=0")
+    train(place, "forged")
+    train(place, "gone")
+    shutil.rmtree(place.bundles / "gone")
+    said = place.run("backup", str(tmp_path / "monday"), fails=True)
+    assert "1 stored files are missing, among them bundles/gone; the rest was backed up" in said
+
+    # Altered, and the backup's own list forged to fit.
+    (tmp_path / "monday" / "bundles" / "forged" / "model.tflite").write_bytes(b"another network")
+    manifest = tmp_path / "monday" / "manifest.json"
+    about = json.loads(manifest.read_text())
+    manifest.unlink()
+    manifest.write_text(json.dumps({**about, **backup._digests(tmp_path / "monday")}))
+
+    place.destroy()
+    place.make()
+    (place.bundles / "left").mkdir(parents=True)
+    assert "holds networks; move them away" in place.run("restore", str(tmp_path / "monday"), fails=True)
+    (place.bundles / "left").rmdir()
+    said = place.run("restore", str(tmp_path / "monday"), fails=True)
+    assert "2 trained networks cannot serve" in said
+    assert "forged/model.tflite: its sha256 is" in said
+    assert "gone/bundle.json: cannot be read" in said
+    assert place.ask("SELECT count(*) FROM diagnosis_modelversion") == [2]
+
+
+def test_every_column_that_names_a_file_is_backed_up() -> None:
+    named = {
+        (model, field.name)
+        for app in ("diagnosis", "training", "accounts", "audit")
+        for model in apps.get_app_config(app).get_models()
+        for field in model._meta.concrete_fields
+        if field.name.endswith("_file") or isinstance(field, FileField)
+    }
+    assert named == {(model, column) for model, column, _ in backup.FILE_COLUMNS}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_photographs_of_messages_are_backed_up_too(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+    clinician, reader = factories.clinician(), factories.dermatologist()
+    referral = factories.accepted_referral(clinician, reader)
+    send_message(user=clinician, referral_id=referral.pk, text="Closer", images=[factories.PHOTOGRAPH.read_bytes()])
+    made = backup.back_up(tmp_path / "monday", tmp_path / "keys")
+    stored = {path.relative_to(tmp_path / "media") for path in (tmp_path / "media").rglob("*") if path.is_file()}
+    kept = {
+        path.relative_to(tmp_path / "monday" / "media")
+        for path in (tmp_path / "monday" / "media").rglob("*")
+        if path.is_file()
+    }
+    assert len(stored) == made.files == 3
+    assert kept == stored
+    assert made.missing == []
 
 
 def _tables_in(dump: Path) -> bytes:

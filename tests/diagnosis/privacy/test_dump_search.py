@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,15 +14,17 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.db import connection
 
-from diagnosis.models import AnatomicalSite, Case, CaseImage, ConsentEvent, EvidenceMethod, Patient
+from diagnosis.classifier.photograph import receive
+from diagnosis.models import AnatomicalSite, Case, CaseImage, ConsentEvent, EmergencyReason, EvidenceMethod, Patient
 from diagnosis.models.sealed import place_of
-from diagnosis.services import demo, reading
+from diagnosis.services import demo, emergency, reading
 from diagnosis.services.consents import record_consent
 from diagnosis.services.files import open_sealed
 from diagnosis.services.patients import NewLesion, create_lesion
+from diagnosis.services.reference_sets import read_folder
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
-from skincare.encryption import unseal
+from skincare.encryption import folded_name, unseal
 from skincare.launch import postgres_client
 from tests import factories
 
@@ -64,20 +67,39 @@ def demonstration(settings: Any, tmp_path: Path) -> dict[str, list[str | bytes]]
     settings.MEDIA_ROOT = str(tmp_path / "media")
     call_command("load_demo")
     clinician = User.objects.get(email=demo.CLINICIAN.email)
+    visitor = factories.clinician()
+    clinic = factories.organisation_of(clinician)
+    emergency.set_policy(
+        user=clinician, organisation=clinic, enabled=True, minutes=60, open_to=[factories.organisation_of(visitor)]
+    )
     secrets: dict[str, list[str | bytes]] = {"JPEG": [JPEG], "PNG": [PNG]}
     for number, patient in enumerate(Patient.objects.all()):
         described, witness = f"beside the heart-shaped tattoo {number}", f"Witness Quillfeather-{number}"
         new = NewLesion(AnatomicalSite.HEAD_NECK, description=described)
         create_lesion(user=clinician, patient=patient, new=new)
-        spoken = replace(factories.statement(), method=EvidenceMethod.SPOKEN, evidence=witness, id=uuid4())
+        spoken = replace(factories.statement(), method=EvidenceMethod.SPOKEN, witness=witness, id=uuid4())
         record_consent(user=clinician, patient=patient, statement=spoken)
+        on_screen = replace(
+            factories.statement(), method=EvidenceMethod.SIGNATURE, signature=factories.signature(), id=uuid4()
+        )
+        signature = record_consent(user=clinician, patient=patient, statement=on_screen).signature
+        why = f"Found on the pier beside a green suitcase {number}"
+        emergency.open_access(
+            user=visitor,
+            wanted=emergency.Wanted(patient.organisation_id, record_number=patient.record_number),
+            reason=EmergencyReason.ACUTE,
+            explanation=why,
+        )
         secrets[f"patient {number}"] = [
+            why,
             patient.record_number,
             patient.name,
             *(word for word in patient.name.split() if len(word) > 4),
+            folded_name(patient.name),
             *dates(patient.birth_date),
             described,
             witness,
+            *(signature[at : at + 24] for at in range(40, len(signature) - 24, len(signature) // 4)),
         ]
     assert len(secrets) == 8
     while reading.read_waiting_cases():
@@ -103,9 +125,24 @@ def stolen(tmp_path: Path) -> list[tuple[str, bytes]]:
     dump = tmp_path / "dump.sql"
     postgres_client.run("pg_dump", [f"--file={dump}"], connection.get_connection_params(), server=18)
     files = [path for path in Path(django_settings.MEDIA_ROOT).rglob("*") if path.is_file()]
-    assert len(files) >= 12
+    # The public reference set is of no patient here, so it lies there as anybody may download it. By its bytes and not
+    # by its place is it told apart: what else lies beside it is searched.
+    public = public_photographs()
+    contents = [(path.name, path.read_bytes()) for path in files]
+    secret = [(name, content) for name, content in contents if content not in public]
+    assert len(secret) >= 12
+    assert len(contents) - len(secret) == len(public)
     assert b"COPY public.diagnosis_patient" in dump.read_bytes()
-    return [("dump", dump.read_bytes()), *((path.name, path.read_bytes()) for path in files)]
+    return [("dump", dump.read_bytes()), *secret]
+
+
+@cache
+def public_photographs() -> frozenset[bytes]:
+    """The photographs of the demo's reference set, as the platform keeps each photograph that it takes in."""
+    _, images = read_folder(demo.PHOTOGRAPHS / "references")
+    own = {path.read_bytes() for path in demo.PHOTOGRAPHS.glob("*.jpg")}
+    assert own.isdisjoint(image.photograph for image in images), "a patient's photograph must not count as public"
+    return frozenset(receive(image.photograph).jpeg for image in images)
 
 
 def found(secrets: dict[str, list[str | bytes]], tmp_path: Path) -> set[str]:

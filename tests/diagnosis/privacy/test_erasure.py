@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -29,6 +29,7 @@ from diagnosis.services.analysis_queue import answer, claim, retry
 from diagnosis.services.consents import consent_in_force, record_consent
 from diagnosis.services.erasure import erase_patient, remove_files_of_the_erased, replay
 from diagnosis.services.errors import Conflict, Refusal
+from diagnosis.services.name_indexes import index_missing_names
 from diagnosis.services.patients import NewLesion, create_lesion
 from skincare.accounts.models import Role, User
 from skincare.audit.models import AuditEvent
@@ -100,6 +101,19 @@ def test_what_identifies_is_gone_and_the_snapshot_stays(
     assert (kept.sealed_note, kept.analysis.sealed_map, kept.analysis.sealed_embedding) == (None, None, None)
     assert kept.analysis.state == AnalysisState.ANSWERED
     assert kept.analysis.probabilities == case.analysis.probabilities
+
+
+def test_nobody_finds_the_erased_by_name_or_number(clinician: User, django_capture_on_commit_callbacks: Any) -> None:
+    patient = factories.patient(clinician, record_number="E-1", name="Ada Example", birth_date=date(1970, 5, 17))
+    clinics = [patient.organisation]
+    assert Patient.objects.with_name("Ada Example", date(1970, 5, 17), clinics).count() == 1
+
+    erase(patient, django_capture_on_commit_callbacks)
+
+    assert not Patient.objects.with_name("Ada Example", date(1970, 5, 17), clinics).exists()
+    assert not Patient.objects.with_record_number("E-1", clinics).exists()
+    assert Patient.objects.get(pk=patient.pk).name_index is None
+    assert index_missing_names(Patient, DataKey) == (0, 0)
 
 
 def test_it_is_recorded_in_the_same_transaction_with_ids_only(clinician: User) -> None:

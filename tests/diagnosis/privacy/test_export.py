@@ -5,21 +5,33 @@ import io
 import json
 import stat
 import zipfile
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from PIL import Image
 
-from diagnosis.models import AnatomicalSite, Case, CaseImage, ConsentChange, ErasureReason, EvidenceMethod, ImageKind
+from diagnosis.models import (
+    AnatomicalSite,
+    Case,
+    CaseImage,
+    ConsentChange,
+    ConsentScope,
+    ErasureReason,
+    EvidenceMethod,
+    ImageKind,
+)
 from diagnosis.services.consents import record_consent
 from diagnosis.services.erasure import erase_patient
 from diagnosis.services.export import export_patient
 from diagnosis.services.patients import NewLesion, NewPatient
-from diagnosis.services.record_pdf import showable
 from diagnosis.services.submission import ClinicalData, NewImage
+from diagnosis.services.typesetting import showable
 from skincare.accounts.models import Role, User
 from skincare.audit.models import AuditEvent
 from tests import factories
@@ -27,11 +39,6 @@ from tests.diagnosis.api.requests import ApiClient, token_for
 
 pytestmark = pytest.mark.django_db
 NAME = "Łucja <b>Ośmiałowska</b> & 李 <img src='file:///etc/passwd'/>"
-
-
-@pytest.fixture
-def clinician() -> User:
-    return factories.clinician()
 
 
 @pytest.fixture
@@ -46,7 +53,7 @@ def case(clinician: User) -> Case:
     )
     case = factories.submit(clinician, new).case
     said = factories.statement(ConsentChange.WITHDRAWN)
-    spoken = type(said)(**{**said.__dict__, "method": EvidenceMethod.SPOKEN, "evidence": "B. Hale"})
+    spoken = type(said)(**{**said.__dict__, "method": EvidenceMethod.SPOKEN, "witness": "B. Hale"})
     record_consent(user=clinician, patient=case.patient, statement=spoken)
     return case
 
@@ -63,7 +70,7 @@ def test_the_archive_holds_record_photographs_consents_and_accesses(case: Case, 
     record = json.loads(archive.read("record.json"))
 
     assert (record["patient"]["name"], record["patient"]["record_number"]) == (NAME, "HRS-20481")
-    assert [(event["change"], event["evidence"]) for event in record["consents"]] == [
+    assert [(event["change"], event["witness"]) for event in record["consents"]] == [
         ("granted", ""),
         ("withdrawn", "B. Hale"),
     ]
@@ -91,10 +98,28 @@ def test_the_pdf_is_one_and_neither_a_name_nor_a_script_breaks_it(case: Case) ->
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("Łódź", "Łódz"), ("Žižek", "Žižek"), ("李 Li", "[?] Li"), ("a\nb", "a\nb"), ("", "")],
+    [("Łódź", "Łódź"), ("Žižek", "Žižek"), ("李 Li", "[?] Li"), ("a\nb", "a\nb"), ("", "")],
 )
 def test_letters_that_the_typeface_lacks_are_simplified_or_marked(text: str, shown: str) -> None:
     assert showable(text) == shown
+
+
+def test_signatures_language_and_end_of_a_consent_are_in_the_archive(case: Case, clinician: User) -> None:
+    signed = replace(
+        factories.statement(scope=ConsentScope.RESEARCH),
+        method=EvidenceMethod.SIGNATURE,
+        signature=factories.signature(),
+        language="pt-BR",
+        expires_at=timezone.now() + timedelta(days=30),
+    )
+    record_consent(user=clinician, patient=case.patient, statement=signed)
+    archive = exported(case)
+    consents = json.loads(archive.read("record.json"))["consents"]
+    (event,) = [each for each in consents if each["scope"] == "research"]
+    assert (event["language"], event["expires_at"][:4]) == ("pt-BR", f"{signed.expires_at:%Y}")
+    with Image.open(io.BytesIO(archive.read(event["signature"]))) as picture:
+        assert (picture.format, picture.mode, picture.size) == ("PNG", "L", (300, 100))
+    assert archive.read("record.pdf").count(b"/Subtype /Image") == 3
 
 
 def test_it_is_recorded_who_exported(case: Case, clinician: User) -> None:

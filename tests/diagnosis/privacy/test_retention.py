@@ -15,6 +15,7 @@ from diagnosis.models import Case, Erasure, ErasureReason, Patient, RetentionPol
 from diagnosis.services import retention
 from diagnosis.services.consents import lock_patient
 from diagnosis.services.errors import Refusal
+from diagnosis.services.months import months_later
 from skincare.accounts.models import Organisation, User
 from skincare.audit.models import AuditEvent
 from tests import factories
@@ -34,7 +35,7 @@ def in_force(organisation: Organisation, months: int = 24) -> None:
 def seen(by: User, months_ago: int, **fields: Any) -> Patient:
     """A patient who was recorded so long ago."""
     patient = factories.patient(by, **fields)
-    when = retention.months_before(timezone.now(), months_ago)
+    when = months_later(timezone.now(), -months_ago)
     Patient.objects.filter(pk=patient.pk).update(created_at=when)
     return Patient.objects.get(pk=patient.pk)
 
@@ -63,8 +64,8 @@ def test_only_those_of_an_organisation_with_a_policy_who_were_not_seen_for_so_lo
 def test_the_last_of_several_cases_counts(clinician: User) -> None:
     in_force(factories.organisation_of(clinician))
     case = factories.case(clinician)
-    Patient.objects.filter(pk=case.patient_id).update(created_at=retention.months_before(timezone.now(), 60))
-    Case.objects.filter(pk=case.pk).update(submitted_at=retention.months_before(timezone.now(), 25))
+    Patient.objects.filter(pk=case.patient_id).update(created_at=months_later(timezone.now(), -60))
+    Case.objects.filter(pk=case.pk).update(submitted_at=months_later(timezone.now(), -25))
     assert [each.patient_id for each in retention.due()] == [case.patient_id]
     factories.submit(clinician, factories.new_case(patient=case.patient_id, lesion=case.lesion_id))
     assert retention.due() == []
@@ -114,7 +115,7 @@ def test_an_impossible_period_is_refused_by_service_and_database(clinician: User
 )
 def test_months_are_counted_by_the_calendar(day: str, months: int, before: str) -> None:
     moment = datetime.fromisoformat(day).replace(tzinfo=UTC)
-    assert f"{retention.months_before(moment, months):%Y-%m-%d}" == before
+    assert f"{months_later(moment, -months):%Y-%m-%d}" == before
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,10 +1,14 @@
-"""Rotation of master keys: killed half-way everything opens, and at the end the old key can go."""
+"""Rotation of master keys: killed half-way everything opens, and at the end the old key can go.
+
+Of the index key: test_rotate_index_key.py.
+"""
 
 import base64
 import os
 import signal
 import subprocess
 import sys
+from datetime import date
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -12,7 +16,10 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from diagnosis.models import DataKey
+from diagnosis.models import DataKey, Patient
+from diagnosis.services.name_indexes import index_missing_names
+from diagnosis.services.webhooks import create_webhook, secret_of
+from skincare.accounts.models import Role
 from skincare.audit.models import AuditEvent
 from skincare.encryption import KeyRing, MasterKeyMissing, WrappedKey, new_data_key
 from tests import factories
@@ -100,6 +107,39 @@ class TestRotation:
         assert rotate().startswith("0 data keys")
         assert list(DataKey.objects.order_by("pk").values("pk", "master_key_id")) == before
         assert AuditEvent.objects.filter(action="data_keys.rotated").count() == 2
+
+    def test_who_was_recorded_before_names_were_indexed_is_found_afterwards(self, settings: Any) -> None:
+        settings.SKINCARE_MASTER_KEYS = [OLD]
+        clinician = factories.clinician()
+        found, without_date, damaged = (
+            factories.patient(clinician, name="Ada Example", **fields) for fields in ({}, {"birth_date": None}, {})
+        )
+        Patient.objects.update(name_index=None, index_key_id="")
+        Patient.objects.filter(pk=damaged.pk).update(sealed_name=b"\x01" + bytes(60))
+        settings.SKINCARE_MASTER_KEYS = [NEW]
+        assert index_missing_names(Patient, DataKey) == (0, 2)
+        settings.SKINCARE_MASTER_KEYS = [NEW, OLD]
+
+        with pytest.raises(CommandError, match=rf"1 patients could not be indexed anew.*{damaged.pk}"):
+            rotate()
+
+        clinics = [found.organisation]
+        assert list(Patient.objects.with_name("example ada", date(1970, 5, 17), clinics)) == [found]
+        assert index_missing_names(Patient, DataKey) == (0, 1)
+        assert Patient.objects.get(pk=without_date.pk).name_index is None
+
+    def test_a_webhook_keeps_its_secret_and_needs_the_old_key_no_more(self, settings: Any) -> None:
+        settings.SKINCARE_MASTER_KEYS = [OLD]
+        administrator = factories.member(Role.ADMINISTRATOR)
+        clinic = factories.organisation_of(administrator)
+        webhook, secret = create_webhook(user=administrator, organisation=clinic, url="https://1.1.1.1/hook")
+        settings.SKINCARE_MASTER_KEYS = [NEW, OLD]
+        assert "1 secrets of webhooks were sealed anew" in rotate()
+        assert "webhooks" not in rotate()
+        settings.SKINCARE_MASTER_KEYS = [NEW]
+        webhook.refresh_from_db()
+        assert secret_of(webhook) == secret
+        assert secret not in webhook.sealed_secret
 
     def test_an_old_key_that_is_still_needed_is_not_called_superfluous(self, settings: Any) -> None:
         make_keys(1)

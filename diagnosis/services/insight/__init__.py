@@ -1,0 +1,1 @@
+"""How a service is doing: volumes, waiting, agreement, accuracy, drift and subgroups, as tables of aggregates."""
