@@ -1,5 +1,6 @@
 """The body map: regions of a drawn figure, and the anatomical sites that they belong to."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,12 +27,39 @@ class Region:
     back: str = ""
 
 
-_ARMS: Final = "M29 43 L21 46 L12 106 L20 108 L28 72Z M71 43 L79 46 L88 106 L80 108 L72 72Z"
-_HANDS: Final = "M11 109 L20 111 L18 125 L8 123Z M89 109 L80 111 L82 125 L92 123Z"
-_LEGS: Final = "M35 99 L42 99 L49 109 L47 195 L38 195 L33 140Z M65 99 L58 99 L51 109 L53 195 L62 195 L67 140Z"
-_FEET: Final = "M37 198 L47 198 L48 211 L31 211Z M63 198 L53 198 L52 211 L69 211Z"
-_FLANKS: Final = "M30 54 L35 54 L35 95 L31 95Z M70 54 L65 54 L65 95 L69 95Z"
-_NECK: Final = "M44 34 L56 34 L58 41 L42 41Z"
+def _both(left: str) -> str:
+    """The left half of a figure of 100 across, and the same mirrored. The outline names absolute points only."""
+    mirrored = re.sub(r"([\d.]+) ([\d.]+)", lambda point: f"{100 - float(point[1]):g} {point[2]}", left)
+    return f"{left} {mirrored}"
+
+
+_NECK: Final = "M44.5 35 C47.5 36.6 52.5 36.6 55.5 35 L56.2 40 Q50 43.6 43.8 40Z"
+_CHEST: Final = (
+    "M42.5 41 Q50 45.6 57.5 41 C63 43 66.4 44 68.5 47.5 C68.2 51 67.4 53.5 66.8 55.8 L61.6 56.4 C60.8 61 60.2 65.5 60 70 "
+    "Q50 73.2 40 70 C39.8 65.5 39.2 61 38.4 56.4 L33.2 55.8 C32.6 53.5 31.8 51 31.5 47.5 C33.6 44 37 43 42.5 41Z"
+)
+_ABDOMEN: Final = "M40 71.6 Q50 74.8 60 71.6 C60 80 60.6 88 61.6 96 Q50 100 38.4 96 C39.4 88 40 80 40 71.6Z"
+_BUTTOCKS: Final = (
+    "M34.4 97.2 L37.6 97.6 Q50 101.6 62.4 97.6 L65.6 97.2 C67 103 67.4 108 66.8 112 Q58.6 117.8 50 112.6 "
+    "Q41.4 117.8 33.2 112 C32.6 108 33 103 34.4 97.2Z"
+)
+_FLANKS: Final = _both(
+    "M33.6 57.4 L37 57.9 C37.8 63 38.4 69 38.4 75 C38.4 83 37.7 90 36.9 96.2 L33.4 94.8 C34.4 88 34.9 82 34.8 75 "
+    "C34.7 68.5 34.2 63 33.6 57.4Z"
+)
+_ARMS: Final = _both(
+    "M30.4 47.6 C25.6 48 23.6 51.5 22.8 57 C21.4 68 18 80 15 94 C14.2 98.5 13.4 103 12.8 107.5 L19.3 109 "
+    "C21.6 101.5 24.6 93 26.6 84 C28.4 76 29.4 67 31.8 57.5 C31.6 53.6 31 50.6 30.4 47.6Z"
+)
+_HANDS: Final = _both(
+    "M12.4 109.4 L18.9 110.9 C20.4 114.4 21.6 117.4 20.4 121.4 C19.2 125 17 128.6 14.6 127.4 C11 125.4 9.4 116 12.4 109.4Z"
+)
+_SHINS: Final = "C49.6 130 48.8 140 47.6 151 C47.6 166 46.8 181 46 196 L38.8 196 C37.6 184 35 176 35.6 163 C36 156 36.4 150 35.6 144 "
+_LEGS: Final = _both(f"M34 98.6 Q42.6 102.4 49.2 110 {_SHINS}C33.6 130 32.4 113 34 98.6Z")
+_LEGS_BEHIND: Final = _both(f"M33.2 114.6 Q41.6 119.4 49.2 115.4 {_SHINS}C34.4 134 33.4 124 33.2 114.6Z")
+_FEET: Final = _both(
+    "M38.6 198 L46.2 198 C46.8 203 47.8 207 47.4 211 C44 213.6 36.4 213.6 32.8 211.6 C33 207.6 37 203 38.6 198Z"
+)
 
 REGIONS: Final = (
     Region(
@@ -39,32 +67,37 @@ REGIONS: Final = (
         _("Scalp"),
         Site.HEAD_NECK,
         "scalp",
-        "M39 13 C40 1 60 1 61 13Z",
-        "M39 25 C36 -3 64 -3 61 25 Q50 35 39 25Z",
+        "M38.6 15 C37 1.6 63 1.6 61.4 15 C57 11.6 43 11.6 38.6 15Z",
+        "M38.6 22 C36.6 0 63.4 0 61.4 22 C59.6 33.6 40.4 33.6 38.6 22Z",
     ),
-    Region("face", _("Face"), Site.HEAD_NECK, "face", "M39 15 L61 15 C62 26 57 32 50 33 C43 32 38 26 39 15Z"),
+    Region(
+        "face",
+        _("Face"),
+        Site.HEAD_NECK,
+        "face",
+        "M38.7 16.6 C43 13.4 57 13.4 61.3 16.6 C62.2 26 57.5 34.4 50 34.4 C42.5 34.4 37.8 26 38.7 16.6Z",
+    ),
     Region("ear", _("Ear"), Site.HEAD_NECK, "ear"),
     Region("neck", _("Neck"), Site.HEAD_NECK, "neck", _NECK, _NECK),
-    Region("chest", _("Chest"), Site.ANTERIOR_TORSO, "chest", "M33 44 Q50 40 67 44 L63 69 L37 69Z"),
-    Region("abdomen", _("Abdomen"), Site.ANTERIOR_TORSO, "abdomen", "M37 71 L63 71 L63 96 L37 96Z"),
-    Region("upper-back", _("Upper back"), Site.POSTERIOR_TORSO, "back", "", "M33 44 Q50 40 67 44 L63 69 L37 69Z"),
-    Region("lower-back", _("Lower back"), Site.POSTERIOR_TORSO, "back", "", "M37 71 L63 71 L63 92 L37 92Z"),
-    Region("buttocks", _("Buttocks"), Site.POSTERIOR_TORSO, "trunk", "", "M36 95 L64 95 L66 112 L34 112Z"),
+    Region("chest", _("Chest"), Site.ANTERIOR_TORSO, "chest", _CHEST),
+    Region("abdomen", _("Abdomen"), Site.ANTERIOR_TORSO, "abdomen", _ABDOMEN),
+    Region("upper-back", _("Upper back"), Site.POSTERIOR_TORSO, "back", "", _CHEST),
+    Region("lower-back", _("Lower back"), Site.POSTERIOR_TORSO, "back", "", _ABDOMEN),
+    Region("buttocks", _("Buttocks"), Site.POSTERIOR_TORSO, "trunk", "", _BUTTOCKS),
     Region("flank", _("Flank"), Site.LATERAL_TORSO, "trunk", _FLANKS, _FLANKS),
     Region("arm", _("Arm"), Site.UPPER_EXTREMITY, "upper extremity", _ARMS, _ARMS),
     Region("hand", _("Back of the hand"), Site.UPPER_EXTREMITY, "hand", "", _HANDS),
     Region("palm", _("Palm"), Site.PALMS_SOLES, "acral", _HANDS),
-    Region(
-        "leg",
-        _("Leg"),
-        Site.LOWER_EXTREMITY,
-        "lower extremity",
-        _LEGS,
-        "M34 115 L49 115 L47 195 L38 195 L33 140Z M66 115 L51 115 L53 195 L62 195 L67 140Z",
-    ),
+    Region("leg", _("Leg"), Site.LOWER_EXTREMITY, "lower extremity", _LEGS, _LEGS_BEHIND),
     Region("foot", _("Foot"), Site.LOWER_EXTREMITY, "foot", _FEET),
     Region("sole", _("Sole"), Site.PALMS_SOLES, "acral", "", _FEET),
-    Region("genital", _("Genital area"), Site.ORAL_GENITAL, "genital", "M44 98 L56 98 L52 107 L48 107Z"),
+    Region(
+        "genital",
+        _("Genital area"),
+        Site.ORAL_GENITAL,
+        "genital",
+        "M41.4 99.6 Q50 102.6 58.6 99.6 L52 107.6 Q50 109.6 48 107.6Z",
+    ),
     Region("mouth", _("Mouth"), Site.ORAL_GENITAL, "unknown"),
 )
 SIDES: Final = (("front", _("Front")), ("back", _("Back")))

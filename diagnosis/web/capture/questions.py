@@ -36,6 +36,8 @@ QUESTIONS: Final = (
 )
 BACKGROUND: Final = (
     Question("personal_hx_mm", _("Melanoma before")),
+    Question("personal_hx_skin_cancer", _("Other skin cancer before, such as a basal cell carcinoma")),
     Question("family_hx_mm", _("Melanoma in a parent, sibling or child")),
+    Question("sun_damage", _("Much sun: sunburns as a child, outdoor work or sunbeds")),
     Question("immunosuppression", _("Weakened immune system, for example after a transplant")),
 )

@@ -22,11 +22,13 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.generic import View
 
 from diagnosis.classifier.recommendation import URGENT_CHECKLIST_SCORE, Level
-from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT
+from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT, PRE_MALIGNANT
+from diagnosis.models import CloseReason, Urgency
 from diagnosis.models.cases import CHECKLIST_POINTS
 from diagnosis.models.patients import organisations_of_clinician
 from diagnosis.web.capture import body, questions
-from diagnosis.web.capture.texts import DIAGNOSES, LEVELS, TEXTS
+from diagnosis.web.capture.texts import CLOSE_REASONS, DIAGNOSES, LEVELS, OBSERVATION_MONTHS, TEXTS, URGENCIES
+from diagnosis.web.languages import spoken
 from skincare.accounts.models import User
 from skincare.envelopes import current_public_key
 
@@ -67,6 +69,13 @@ class CaptureApp(AccessMixin, View):
         return render(request, "capture/app.html", context())
 
 
+def _concern(code: str) -> str:
+    """The key of the word that stands beside a diagnosis; empty for a benign one."""
+    if code in PRE_MALIGNANT:
+        return "pre_malignant"
+    return "malignant" if code in MALIGNANT else ""
+
+
 def context() -> dict[str, Any]:
     """What the template needs: nothing of the person who asks, so that the page can be kept for offline use."""
     public = current_public_key()
@@ -78,6 +87,10 @@ def context() -> dict[str, Any]:
         "background": questions.BACKGROUND,
         "diagnoses": [{"code": code, "name": DIAGNOSES[code]} for code in CLASSES],
         "levels": [{"code": code, "short": text.short} for code, text in LEVELS.items()],
+        "urgencies": [{"code": code, "name": text.name, "help": text.help} for code, text in URGENCIES.items()],
+        "close_reasons": [{"code": code, "name": text} for code, text in CLOSE_REASONS.items()],
+        "observation_months": OBSERVATION_MONTHS,
+        "spoken": spoken(),
         "configuration": {
             "language": get_language(),
             "texts": {key: str(text) for key, text in TEXTS.items()},
@@ -85,22 +98,26 @@ def context() -> dict[str, Any]:
             "regions": [
                 {"code": region.code, "name": str(region.name), "site": region.site.value} for region in body.REGIONS
             ],
-            "diagnoses": {code: {"name": str(DIAGNOSES[code]), "malignant": code in MALIGNANT} for code in CLASSES},
+            "diagnoses": {code: {"name": str(DIAGNOSES[code]), "concern": _concern(code)} for code in CLASSES},
             "levels": {code: str(text.short) for code, text in LEVELS.items()},
             "points": CHECKLIST_POINTS,
             "urgentScore": URGENT_CHECKLIST_SCORE,
+            "background": [question.code for question in questions.BACKGROUND],
             "questions": {question.code: str(question.name) for question in questions.QUESTIONS},
             "urls": {
                 "signIn": f"{reverse(settings.LOGIN_URL)}?next={reverse('capture')}",
                 "signOut": reverse("sign-out"),
                 "appearance": reverse("appearance"),
                 "worker": reverse("capture-worker"),
+                "consents": reverse("consents"),
             },
         },
     }
 
 
 assert set(LEVELS) == set(Level)
+assert set(URGENCIES) == set(Urgency)
+assert set(CLOSE_REASONS) == set(CloseReason)
 
 
 class Manifest(View):

@@ -1,21 +1,25 @@
 /* The app: which screen is shown, who is signed in, and what happens when the network comes and goes. */
+import * as agree from "./agree.js";
 import * as answer from "./answer.js";
 import * as consentStep from "./consent-step.js";
+import * as decide from "./decide.js";
 import * as drafts from "./draft.js";
 import * as historyStep from "./history-step.js";
 import * as home from "./home.js";
 import * as lock from "./lock.js";
 import * as outbox from "./outbox.js";
-import { $, $$, announce, configuration, cookie, make, t } from "./page.js";
+import { $, $$, announce, configuration, cookie, icon, make, t } from "./page.js";
 import * as patientStep from "./patient-step.js";
 import * as photographsStep from "./photographs-step.js";
 import * as record from "./record.js";
+import * as referral from "./referral.js";
 import * as reviewStep from "./review-step.js";
-import { get, NoNetwork, post, SignedOut } from "./server.js";
+import { get, NoNetwork, post, Problem, send, SignedOut } from "./server.js";
 import * as siteStep from "./site-step.js";
 import * as store from "./store.js";
 import * as unsent from "./unsent.js";
 import * as vault from "./vault.js";
+import * as visits from "./visits.js";
 import * as who from "./who.js";
 
 const SHOW = {
@@ -26,13 +30,14 @@ const PROBLEM = {
   consent: consentStep.problem, site: () => (drafts.lacking().includes("site") ? t("site_missing") : ""),
   photographs: photographsStep.problem, history: historyStep.problem, impression: historyStep.problemOfImpression,
 };
+const HOME_MS = 30_000;
 let ready = false;
 /** The case that was submitted last. */
 let submitted = null;
 
 // --- screens ---------------------------------------------------------------------------------------------------------
 function screen(name) {
-  $("#starting").hidden = true;
+  $("#starting").hidden = $("#trouble").hidden = true;
   for (const section of $$("[data-screen]")) section.hidden = section.dataset.screen !== name;
   const shown = $(`[data-screen=${name}]`);
   const locked = ["lock", "set-pin"].includes(name);
@@ -47,42 +52,78 @@ function screen(name) {
   if (!field) announce($("h1", shown)?.textContent || shown.dataset.title || "");
 }
 
+function leaveScreens() {
+  for (const one of [visits, agree, answer, decide, photographsStep, record, referral]) one.leave();
+}
+
+/** Where the arrow leads from a screen that is no step of a case. */
+function back(place, id, more) {
+  if (["refer", "observe", "close"].includes(place)) return `#/answer/${id}`;
+  if (place === "agree") return more ? `#/answer/${more}` : `#/patient/${id}`;
+  return "#/home";
+}
+
 async function route() {
   if (!ready || !vault.isOpen()) return;
-  const [, place = "home", id, more] = location.hash.split("/");
-  answer.leave();
-  record.leave();
+  const [, place = "home", id, more, then] = location.hash.split("/");
+  leaveScreens();
+  const here = visits.visit();
+  $("#back").href = back(place, id, more);
   try {
     if (place === "new") await begin(id, more);
     else if (place === "case") await step(id, more);
     else if (place === "answer") { screen("answer"); await answer.show(id); }
+    else if (place === "refer") { screen("refer"); await decide.showRefer(id); }
+    else if (place === "observe") { screen("observe"); await decide.showObserve(id); }
+    else if (place === "close") { screen("close"); await decide.showClose(id); }
+    else if (place === "agree") { screen("agree"); await agree.show(id, more, then); }
+    else if (place === "referral") { screen("referral"); await referral.show(id); }
     else if (place === "unsent") { screen("unsent"); await unsent.show(); }
     else if (place === "find") { screen("find"); record.showFind(); }
     else if (place === "patient") { screen("record"); await record.showPatient(id); }
     else if (place === "lesion") { screen("lesion"); await record.showLesion(id); }
-    else { await drafts.save(); screen("home"); await home.show(); }
+    else { await keep(); screen("home"); await home.show(); }
   } catch (error) {
-    await trouble(error);
+    if (!(error instanceof NoNetwork || error instanceof Problem)) await trouble(error);
+    else if (here()) nothingToShow(error);
+  }
+}
+
+/** What a screen shows could not be fetched: say so in its place, with a way on. */
+function nothingToShow(error) {
+  for (const section of $$("[data-screen]")) section.hidden = true;
+  $("#trouble-text").textContent = error.message;
+  icon($("#trouble svg"), error instanceof NoNetwork ? "offline" : "warn");
+  $("#trouble").hidden = false;
+}
+$("#trouble-again").addEventListener("click", route);
+
+/** Keep the draft; a full phone says so and is no reason to stay where one is. */
+async function keep() {
+  try {
+    await drafts.save();
+  } catch (error) {
+    if (!store.isFull(error)) throw error;
+    say(t("phone_full"));
   }
 }
 
 async function begin(patientId, lesionId) {
-  await drafts.save();
-  drafts.begin();
-  if (patientId) {
-    const patient = await home.patientOf(patientId);
-    await patientStep.take(patient);
-    if (lesionId) {
-      const lesion = await get(`lesions/${lesionId}/`);
-      drafts.draft.lesion = { id: lesion.id, known: true, site: lesion.anatom_site_general, description: lesion.description,
-        side: lesion.body_map_side, x: lesion.body_map_x, y: lesion.body_map_y };
-    }
-  }
-  location.replace(`#/case/${drafts.draft.id}/${patientId ? "consent" : "patient"}`);
+  const here = visits.visit();
+  await keep();
+  const patient = patientId ? await home.patientOf(patientId) : null;
+  const lesion = lesionId ? await get(`lesions/${lesionId}/`) : null;
+  if (!here()) return;
+  const draft = drafts.begin();
+  if (patient) await patientStep.take(patient);
+  if (lesion) draft.lesion = drafts.knownLesion(lesion);
+  if (here()) location.replace(`#/case/${draft.id}/${patient ? "consent" : "patient"}`);
 }
 
 async function step(id, name) {
+  const here = visits.visit();
   const found = await drafts.load(id);
+  if (!here()) return;
   if (!found || found.state !== "editing" || !drafts.STEPS.includes(name)) { location.replace("#/home"); return; }
   found.step = name;
   drafts.changed();
@@ -123,9 +164,9 @@ $("#back").addEventListener("click", (event) => {
   if (at > 0) { event.preventDefault(); location.hash = `#/case/${drafts.draft.id}/${drafts.STEPS[at - 1]}`; }
 });
 
-reviewStep.bind(async (id) => {
+reviewStep.bind(async (id, here) => {
   submitted = id;
-  location.hash = "#/unsent"; // from where its arrival leads on to the answer, now or after the network came back
+  if (here) location.hash = "#/unsent"; // from where its arrival leads on to the answer, now or after the network came back
   await outbox.flush({ now: true });
   const waits = (await outbox.waiting()).some((row) => row.id === id);
   if (!waits && location.hash === "#/unsent") location.replace(`#/answer/${id}`);
@@ -133,14 +174,19 @@ reviewStep.bind(async (id) => {
 
 // --- trouble ---------------------------------------------------------------------------------------------------------
 async function trouble(error) {
-  if (error instanceof SignedOut) { await drafts.save(); location.assign(configuration.urls.signIn); return; }
-  const place = $$(".error[role=alert]").find((one) => !one.closest("[hidden]")) || null;
-  const text = error.message || String(error);
-  if (place) place.textContent = text;
-  announce(text);
+  if (error instanceof SignedOut) { await keep(); location.assign(configuration.urls.signIn); return; }
+  say(error.message || String(error));
   if (!(error instanceof NoNetwork) && error.status === undefined) throw error;
 }
+
+/** Beside what was being done, and to who listens. */
+function say(text) {
+  const place = $$(".error[role=alert]").find((one) => !one.closest("[hidden]"));
+  if (place) place.textContent = text;
+  announce(text);
+}
 window.addEventListener("unhandledrejection", (event) => {
+  if (store.isFull(event.reason)) { event.preventDefault(); say(t("phone_full")); }
   if (event.reason instanceof SignedOut || event.reason instanceof NoNetwork) { event.preventDefault(); trouble(event.reason); }
 });
 
@@ -161,13 +207,21 @@ outbox.onChange((rows, detail) => {
 });
 
 for (const event of ["online", "offline"]) window.addEventListener(event, () => { online(); if (navigator.onLine) outbox.flush({ now: true }); });
-document.addEventListener("visibilitychange", () => { if (document.hidden) drafts.save(); else outbox.flush(); });
+document.addEventListener("visibilitychange", () => { if (document.hidden) keep(); else { outbox.flush(); refreshHome(); } });
+setInterval(refreshHome, HOME_MS);
+
+/** What has been answered meanwhile comes to the first screen by itself. */
+function refreshHome() {
+  if (ready && vault.isOpen() && !document.hidden && navigator.onLine && !$("[data-screen=home]").hidden) home.refresh().catch(trouble);
+}
 window.addEventListener("hashchange", route);
 
 // --- the menu --------------------------------------------------------------------------------------------------------
 $("#open-menu").addEventListener("click", () => {
   $("#menu-who").textContent = who.me ? t("signed_in_as", { email: who.me.email }) : "";
   showTheme();
+  $("#menu-error").textContent = "";
+  lock.showPasskeySetting();
   $("#menu").showModal();
 });
 for (const dialog of $$("dialog.sheet")) {
@@ -191,27 +245,48 @@ for (const button of $$("[data-theme-choice]")) {
 }
 for (const button of $$("[data-language]")) {
   button.addEventListener("click", async () => {
-    await drafts.save();
+    await keep();
     await post(configuration.urls.appearance, { language: button.dataset.language });
     location.reload();
   });
 }
 
 $("#lock-now").addEventListener("click", async () => { $("#menu").close(); await lockApp(); });
-$("#sign-out").addEventListener("click", async () => {
-  $("#menu").close();
+$("#sign-out").addEventListener("click", () => leaving(signOut));
+$("#sign-out-everywhere").addEventListener("click", () => { if (confirm(t("everywhere_sure"))) leaving(signOutEverywhere); });
+let leave = signOut;
+
+/** Sign out in one of two ways; first warn where that deletes what has not been sent. */
+async function leaving(way) {
+  $("#menu-error").textContent = "";
+  leave = way;
   const rows = await outbox.waiting();
-  if (!rows.length) { await signOut(); return; }
+  if (!rows.length) { await way(); return; }
+  $("#menu").close();
   $("#sign-out-text").textContent = t("sign_out_unsent", { number: rows.length });
   $("#sign-out-warning").showModal();
-});
-$("#sign-out-anyway").addEventListener("click", () => signOut());
+}
+$("#sign-out-anyway").addEventListener("click", () => leave());
 $("#forgot-pin").addEventListener("click", () => $("#sign-out").click());
 
 async function signOut() {
+  await post(configuration.urls.signOut, {}).catch(() => null); // without a network the session ends by itself; the phone is emptied now
+  await empty();
+}
+
+/** End every session and every token, on all devices. Needs the network, without which it would be said and not done. */
+async function signOutEverywhere() {
+  try {
+    await send("auth/token/logout-all/", {});
+  } catch (error) {
+    if (!(error instanceof SignedOut)) { $("#sign-out-warning").close(); $("#menu-error").textContent = error.message; if (!$("#menu").open) $("#menu").showModal(); return; }
+  }
+  await empty();
+}
+
+async function empty() {
   drafts.close();
   vault.lock();
-  await post(configuration.urls.signOut, {}).catch(() => null); // without a network the session ends by itself; the phone is emptied now
   await store.wipe();
   location.assign(configuration.urls.signIn);
 }
@@ -219,11 +294,11 @@ async function signOut() {
 // --- the lock --------------------------------------------------------------------------------------------------------
 async function lockApp() {
   await lock.lock();
-  answer.leave();
-  record.leave();
+  leaveScreens();
   home.forgetNames();
-  for (const id of ["recent", "drafts", "patients-found", "review"]) $(`#${id}`).replaceChildren();
+  for (const id of ["recent", "drafts", "patients-found", "patient-chosen-name", "patient-chosen-more", "earlier", "review"]) $(`#${id}`).replaceChildren();
   for (const form of $$("form")) form.reset();
+  for (const field of $$("textarea, input:not([type=radio], [type=checkbox], [type=file])")) field.value = field.defaultValue; // those outside forms too
   screen("lock");
   await opened();
   await route();
@@ -244,7 +319,7 @@ async function launch() {
   navigator.serviceWorker?.register(configuration.urls.worker).catch(() => {});
   await outbox.tell();
   await who.remembered();
-  const known = who.refresh().then((me) => { outbox.belongsTo(me.user); return outbox.flush({ now: true }); });
+  const known = who.refresh().then((me) => { outbox.belongsTo(me.user); outbox.flush({ now: true }); });
   if (who.me) {
     outbox.belongsTo(who.me.user);
     known.catch(trouble);
@@ -257,7 +332,8 @@ async function launch() {
     await store.remove("device", "vault");
   }
   store.persist();
-  if (!(await vault.exists())) { screen("set-pin"); await lock.choosePin(); } else { screen("lock"); await opened(); }
+  if (!(await vault.exists())) { screen("set-pin"); performance.mark("interactive"); await lock.choosePin(); }
+  else { screen("lock"); performance.mark("interactive"); await opened(); }
   ready = true;
   lock.watch(lockApp);
   await route();

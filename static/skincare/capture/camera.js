@@ -21,17 +21,22 @@ export async function takePhotograph(kind) {
   video.srcObject = stream;
   dialog.showModal();
   try {
-    await video.play();
-    return await new Promise((resolve) => {
-      $("#shutter").onclick = () => resolve(frame(video));
-      $("[data-close]", dialog).onclick = () => resolve(null);
-      dialog.oncancel = () => resolve(null);
-    });
+    let settle;
+    const taken = new Promise((resolve) => { settle = resolve; });
+    $("[data-close]", dialog).onclick = dialog.oncancel = () => settle(null); // also while the camera still starts
+    await Promise.race([video.play(), taken]);
+    $("#shutter").onclick = () => settle(frame(video));
+    return await taken;
   } finally {
     stream.getTracks().forEach((track) => track.stop());
     video.srcObject = null;
     dialog.close();
   }
+}
+
+/** As if the person had closed it: where the app is locked, or another screen opened, under it. */
+export function closeCamera() {
+  if ($("#camera").open) $("[data-close]", $("#camera")).click();
 }
 
 function frame(video) {

@@ -2,18 +2,30 @@
 import { configuration, t } from "./page.js";
 import * as store from "./store.js";
 import * as vault from "./vault.js";
+import { pngOf } from "./signature.js";
 
 export const STEPS = ["patient", "consent", "site", "photographs", "history", "impression", "review"];
 export let draft = null;
 /** Bytes of the draft's photographs, by id. */
 const photographs = new Map();
+/** The draft of each photograph that is being opened and judged. */
+const beingRead = [];
 let timer = null;
 let saving = Promise.resolve();
+
+/** A consent of which nothing was said yet; `in_force` are scopes that were agreed to before. */
+export const blankConsent = () => ({ scopes: {}, ids: {}, method: "", spoken: "", signature: "", witness: "", captured_at: null, in_force: [] });
+
+/** A lesion that the server knows, as a draft has it. */
+export const knownLesion = (found) => ({
+  id: found.id, known: true, site: found.anatom_site_general, description: found.description,
+  side: found.body_map_side, x: found.body_map_x, y: found.body_map_y,
+});
 
 export function begin(patient = null, lesion = null) {
   draft = {
     id: crypto.randomUUID(), created: new Date().toISOString(), step: "patient", state: "editing", patient, lesion,
-    consent: { scopes: {}, ids: {}, method: "", signature: "", witness: "", captured_at: null, in_force: [] },
+    consent: blankConsent(),
     shots: [], answers: {}, background: {}, suspicion: "", impression: "", note: "",
   };
   photographs.clear();
@@ -29,9 +41,23 @@ export function changed() {
 export function save() {
   clearTimeout(timer);
   if (!draft || !vault.isOpen()) return saving;
-  const [id, object] = [draft.id, structuredClone(draft)];
-  saving = saving.then(async () => store.write("drafts", { id, updated: Date.now(), state: object.state, ...await vault.sealObject(object) }));
+  const object = structuredClone(draft);
+  return inTurn(async () => store.write("drafts", await sealed(object)));
+}
+
+/** Do it once everything before is kept; what failed stops nothing later. */
+function inTurn(work) {
+  saving = saving.catch(() => {}).then(work);
   return saving;
+}
+
+const sealed = async (object, key) => ({ id: object.id, updated: Date.now(), state: object.state, ...await vault.sealObject(object, key) });
+
+/** A draft's row for when it is on its way, once everything before is kept. */
+export async function rowOnItsWay(finished) {
+  if (finished === draft) clearTimeout(timer);
+  await saving.catch(() => {});
+  return sealed({ ...finished, state: "sent" });
 }
 
 export async function load(id) {
@@ -50,19 +76,49 @@ export async function load(id) {
 
 /** All drafts that are not on their way, opened, the newest first. */
 export async function all() {
-  await saving;
+  await saving.catch(() => {}); // who kept it was told
   const rows = (await store.readAll("drafts")).filter((row) => row.state === "editing");
   const opened = await Promise.all(rows.map((row) => vault.openObject(row)));
   return opened.sort((one, other) => other.created.localeCompare(one.created));
 }
 
-export async function addShot(kind, prepared) {
-  const shot = { id: crypto.randomUUID(), kind, problems: prepared.problems, warnings: prepared.warnings, remark: "", kept: false };
-  await store.write("photographs", { id: shot.id, draft: draft.id, ...await vault.seal(prepared.bytes) });
-  photographs.set(shot.id, prepared.bytes);
-  draft.shots.push(shot);
-  await save();
-  return shot;
+/** How many photographs of the open draft are still being opened and judged. */
+export const coming = () => beingRead.filter((id) => id === draft.id).length;
+
+/** Add a photograph to the draft that it was taken for, also where another is open once it is prepared, or the app is locked;
+    until then the draft is not complete. Null where it is no draft any more. */
+export async function addShot(id, kind, preparing) {
+  beingRead.push(id);
+  const key = vault.keyNow();
+  try {
+    const { bytes, problems, warnings } = await preparing;
+    const shot = { id: crypto.randomUUID(), kind, problems, warnings, remark: "", kept: false };
+    await store.write("photographs", { id: shot.id, draft: id, ...await vault.seal(bytes, key) });
+    const kept = draft?.id === id || await addToKept(id, shot, key);
+    if (draft?.id === id && !draft.shots.some((one) => one.id === shot.id)) {
+      photographs.set(shot.id, bytes);
+      draft.shots.push(shot);
+      await save();
+    } else if (!kept) {
+      await store.remove("photographs", shot.id);
+      return null;
+    }
+    return shot;
+  } finally {
+    beingRead.splice(beingRead.indexOf(id), 1);
+  }
+}
+
+/** Add it to a draft that is not open; whoever opens that one waits for it. False where it is on its way or gone. */
+function addToKept(id, shot, key) {
+  return inTurn(async () => {
+    const row = await store.read("drafts", id);
+    if (row?.state !== "editing") return false;
+    const left = await vault.openObject(row, key);
+    left.shots.push(shot);
+    await store.write("drafts", await sealed(left, key));
+    return true;
+  });
 }
 
 export async function removeShot(id) {
@@ -78,8 +134,7 @@ export const addressOf = (id) => URL.createObjectURL(new Blob([photographs.get(i
 export async function discard() {
   const { id } = draft;
   close();
-  await saving;
-  await store.forget(id);
+  await inTurn(() => store.forget(id)); // a photograph that comes later finds no draft
 }
 
 /** Leave memory: after locking, submitting and discarding. */
@@ -90,30 +145,47 @@ export function close() {
 }
 
 export const score = () => Object.entries(configuration.points).reduce((sum, [code, points]) => sum + (draft.answers[code] ? points : 0), 0);
-export const allows = (scope) => draft.consent.in_force.includes(scope) || Boolean(draft.consent.scopes[scope]);
+export const allows = (scope, consent = draft.consent) => consent.in_force.includes(scope) || Boolean(consent.scopes[scope]);
+
+/** Whether something was agreed to without what shows it. */
+export function lacksEvidence(consent) {
+  const evidence = { signature: consent.signature, spoken: consent.witness.trim(), paper: true }[consent.method];
+  return Object.values(consent.scopes).some(Boolean) && !evidence;
+}
 
 /** Which steps lack something that is required. */
 export function lacking() {
-  const scopes = Object.values(draft.consent.scopes).some(Boolean);
-  const evidence = { signature: draft.consent.signature, spoken: draft.consent.witness.trim(), paper: true }[draft.consent.method];
   return [
     !draft.patient && "patient",
-    scopes && !evidence && "consent",
+    lacksEvidence(draft.consent) && "consent",
     !draft.lesion?.site && "site",
-    (!draft.shots.length || draft.shots.some((shot) => shot.problems.length && !(shot.kept && shot.remark.trim()))) && "photographs",
+    (coming() || !draft.shots.length || draft.shots.some((shot) => shot.problems.length && !(shot.kept && shot.remark.trim()))) && "photographs",
     Object.keys(configuration.questions).some((code) => draft.answers[code] === undefined) && "history",
     !draft.suspicion && "impression",
   ].filter(Boolean);
 }
 
+const said = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== "" && value !== null && value !== undefined));
+
+/** A consent as the API takes it: one form a scope. */
+export function formsOf(consent) {
+  const evidence = said({
+    signature: consent.method === "signature" ? pngOf(consent.signature) : "",
+    witness: consent.method === "spoken" ? consent.witness.trim() : "",
+    language: consent.spoken,
+  });
+  return Object.keys(consent.scopes).filter((scope) => consent.scopes[scope]).map((scope) => ({
+    id: consent.ids[scope], policy_version: consent.policy.version, policy_language: consent.policy.language, scope,
+    captured_at: consent.captured_at, method: consent.method, ...evidence,
+  }));
+}
+
 /** The case as the API takes it, and the photographs in its order. */
 export function finished(organisation) {
   const { patient, lesion, consent } = draft;
-  const said = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== "" && value !== null && value !== undefined));
-  const evidence = consent.method === "signature" ? consent.signature : consent.method === "spoken" ? consent.witness.trim() : "";
   const remarks = draft.shots.flatMap((shot, index) => (shot.problems.length && shot.remark
     ? [t("kept_although", { number: index + 1, remark: shot.remark })] : []));
-  const { personal_hx_mm = null, family_hx_mm = null, immunosuppression = null } = draft.background;
+  const background = Object.fromEntries(configuration.background.map((code) => [code, draft.background[code] ?? null]));
   const { bleeding, growth, ...checklist } = draft.answers;
   const fields = {
     ...(organisation ? { organisation } : {}),
@@ -125,13 +197,10 @@ export function finished(organisation) {
       id: lesion.id, anatom_site_general: lesion.site, body_map_side: lesion.side, body_map_x: lesion.x, body_map_y: lesion.y,
       description: lesion.description,
     }),
-    consents: Object.keys(consent.scopes).filter((scope) => consent.scopes[scope]).map((scope) => ({
-      id: consent.ids[scope], policy_version: consent.policy.version, policy_language: consent.policy.language, scope,
-      captured_at: consent.captured_at, method: consent.method, evidence,
-    })),
+    consents: formsOf(consent),
     images: draft.shots.map((shot) => ({ kind: shot.kind })),
     seen_at: draft.created, suspicion: draft.suspicion, impression: draft.impression, checklist, bleeding, growth,
-    personal_hx_mm, family_hx_mm, immunosuppression, note: [draft.note.trim(), ...remarks].filter(Boolean).join("\n"),
+    ...background, note: [draft.note.trim(), ...remarks].filter(Boolean).join("\n"),
   };
   return { fields, photographs: draft.shots.map((shot) => photographs.get(shot.id)) };
 }

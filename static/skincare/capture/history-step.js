@@ -33,6 +33,7 @@ $("#questions").addEventListener("change", (event) => {
   const question = event.target.closest(".question");
   drafts.draft.answers[question.dataset.question] = event.target.value === "yes";
   question.classList.remove("open");
+  $("#history-error").textContent = "";
   drafts.changed();
   render();
 });
@@ -64,6 +65,7 @@ export function showImpression() {
 }
 
 $("[data-screen=impression]").addEventListener("change", () => {
+  $("#impression-error").textContent = "";
   drafts.draft.suspicion = $("[name=suspicion]:checked")?.value || "";
   drafts.draft.impression = $("#impression").value;
   drafts.changed();

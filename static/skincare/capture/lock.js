@@ -1,6 +1,7 @@
 /* The PIN: chosen once on a phone, asked for at each launch and after some minutes without a touch. */
-import { $, t } from "./page.js";
+import { $, announce, t } from "./page.js";
 import * as draft from "./draft.js";
+import * as passkey from "./passkey.js";
 import * as vault from "./vault.js";
 import { me } from "./who.js";
 
@@ -20,7 +21,7 @@ function touch() {
 }
 
 export async function lock() {
-  await draft.save();
+  await draft.save().catch(() => {}); // on a full phone the last change is lost, and it locks all the same
   draft.close();
   vault.lock();
 }
@@ -49,7 +50,12 @@ export function askPin() {
   $("#unlock-user").value = me?.email || "";
   $("#lock-text").textContent = me?.name ? t("locked_for", { name: me.name }) : "";
   $("#unlock-error").textContent = "";
+  vault.passkeyOf().then((found) => { $("#unlock-passkey").hidden = !found; });
   return new Promise((resolve) => {
+    $("#unlock-passkey").onclick = async () => {
+      if (await passkey.unlock()) resolve("open");
+      else { $("#unlock-error").textContent = t("passkey_not_used"); $("#pin").focus(); }
+    };
     $("#unlock").onsubmit = async (event) => {
       event.preventDefault();
       const field = $("#pin");
@@ -61,3 +67,39 @@ export function askPin() {
     };
   });
 }
+
+/** The menu's switch: set up, or take away, unlocking by the phone's passkey. */
+export async function showPasskeySetting() {
+  const found = await vault.passkeyOf();
+  $("#passkey-setting").hidden = !found && !(await passkey.possible());
+  $("#passkey-setting span").textContent = t(found ? "passkey_off" : "passkey_on");
+}
+
+$("#passkey-setting").addEventListener("click", async () => {
+  if (await vault.passkeyOf()) { await vault.removePasskey(); await showPasskeySetting(); announce(t("passkey_removed")); return; }
+  $("#menu").close();
+  $("#set-passkey").reset();
+  $("#passkey-user").value = me?.email || "";
+  $("#passkey-error").textContent = "";
+  $("#passkey-dialog").showModal();
+});
+
+$("#set-passkey").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const field = $("#passkey-pin");
+  const pin = field.value;
+  field.value = "";
+  let made;
+  try {
+    made = await passkey.make(me?.email || "Skincare");
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+    $("#passkey-error").textContent = t(error.name === "NotSupportedError" ? "passkey_impossible" : "passkey_not_used");
+    return;
+  }
+  const outcome = await vault.addPasskey(pin, made);
+  if (outcome.state === "wrong") { $("#passkey-error").textContent = t("pin_wrong", { left: outcome.left }); field.focus(); return; }
+  $("#passkey-dialog").close();
+  if (outcome.state === "gone") { onLock(); return; }
+  announce(t("passkey_added"));
+});

@@ -20,11 +20,11 @@ export async function tell(detail = {}) {
 export const waiting = async () => (await store.readAll("outbox")).sort((one, other) => one.order - other.order);
 export function belongsTo(id) { user = id; }
 
-/** Put an envelope behind those that wait. With the same id it takes the earlier one's place. */
-export async function add(id, author, envelope) {
+/** Put an envelope behind those that wait, and its draft's row beside it: both or neither. With the same id it takes the earlier one's place. */
+export async function add(id, author, envelope, draftRow) {
   const rows = await waiting();
   const order = rows.find((row) => row.id === id)?.order ?? (rows.at(-1)?.order ?? 0) + 1;
-  await store.write("outbox", { id, author, envelope, order, since: Date.now(), state: "waiting", attempts: 0 });
+  await store.writeTogether({ drafts: draftRow, outbox: { id, author, envelope, order, since: Date.now(), state: "waiting", attempts: 0 } });
   await tell();
 }
 

@@ -5,8 +5,14 @@ export const configuration = JSON.parse(document.getElementById("configuration")
 export function t(key, values = {}) {
   const text = configuration.texts[key];
   if (text === undefined) throw new Error(`no text ${key}`);
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  return text.replace(/\{(\w+)\}/g, (_, name) => apart(values[name] ?? ""));
 }
+
+/** In a text from right to left a name or a date in other letters stands apart, or its signs change places. */
+export const apart = (value) => (document.documentElement.dir === "rtl" && typeof value === "string" ? `\u2068${value}\u2069` : value);
+
+/** Things of one line beside one another, each in its own direction. */
+export const beside = (...things) => things.filter(Boolean).map(apart).join(" · ");
 
 export const $ = (selector, within = document) => within.querySelector(selector);
 export const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -34,8 +40,10 @@ export function announce(text) {
   setTimeout(() => { place.textContent = text; }, 50);
 }
 
-const times = new Intl.DateTimeFormat(configuration.language, { dateStyle: "medium", timeStyle: "short" });
-const days = new Intl.DateTimeFormat(configuration.language, { dateStyle: "medium" });
+/** The month in letters, so that nobody takes it for the day. */
+const DAY = { day: "numeric", month: "short", year: "numeric" };
+const times = new Intl.DateTimeFormat(configuration.language, { ...DAY, hour: "numeric", minute: "2-digit" });
+const days = new Intl.DateTimeFormat(configuration.language, DAY);
 const shares = new Intl.NumberFormat(configuration.language, { style: "percent", maximumFractionDigits: 0 });
 export const when = (iso) => times.format(new Date(iso));
 export const day = (iso) => days.format(new Date(iso));
@@ -46,6 +54,9 @@ export function share(value) {
   if (value > 0.99) return t("more_than_99");
   return shares.format(value);
 }
+
+const lists = new Intl.ListFormat(configuration.language, { type: "unit", style: "short" });
+export const listed = (words) => lists.format(words);
 
 export const siteName = (site) => t(`site ${site}`);
 

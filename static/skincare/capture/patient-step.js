@@ -1,8 +1,10 @@
 /* Step 1: find the patient by record number, or describe a new one. */
+import { inForce } from "./agree.js";
 import * as drafts from "./draft.js";
 import { $, t } from "./page.js";
 import { bornOf, nameOf, row } from "./rows.js";
-import { get, NoNetwork, send } from "./server.js";
+import { NoNetwork, Problem, send } from "./server.js";
+import { visit } from "./visits.js";
 
 let next = () => {};
 
@@ -10,7 +12,10 @@ export function show(onNext) {
   next = onNext;
   const { patient } = drafts.draft;
   $("#find-patient").reset();
-  $("#patient-error").textContent = "";
+  $("#find-by-name").reset();
+  $("#new-patient").reset();
+  $("#by-name").open = false;
+  $("#patient-error").textContent = $("#by-name-error").textContent = "";
   $("#patients-found").replaceChildren();
   $("#new-patient").hidden = !patient || patient.known;
   $("#patient-chosen").hidden = !patient;
@@ -36,13 +41,39 @@ $("#find-patient").addEventListener("submit", async (event) => {
   $("#record-number").setAttribute("aria-invalid", String(!number));
   if (!number) { $("#record-number").focus(); return; }
   $("#patients-found").replaceChildren();
+  const here = visit();
   try {
     const found = await send("patients/look-up/", { record_number: number });
+    if (!here()) return;
     if (found.length) { $("#new-patient").hidden = true; offer(found); return; }
     describe(number, t("patient_new"));
   } catch (problem) {
+    if (!(problem instanceof NoNetwork || problem instanceof Problem)) throw problem;
+    if (!here()) return;
     if (problem instanceof NoNetwork) describe(number, t("patient_offline"));
-    else { error.textContent = problem.message; throw problem; }
+    else error.textContent = problem.message;
+  }
+});
+
+$("#find-by-name").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const [name, birth] = [$("#by-name-field").value.trim(), $("#by-name-birth").value];
+  const error = $("#by-name-error");
+  error.textContent = name && birth ? "" : t("name_and_birth_missing");
+  if (!name || !birth) return;
+  $("#patients-found").replaceChildren();
+  const here = visit();
+  try {
+    const found = await send("patients/look-up/", { name, birth_date: birth });
+    if (!here()) return;
+    if (found.length) { $("#new-patient").hidden = true; offer(found); return; }
+    error.textContent = t("new_by_name");
+    Object.assign($("#patient-name"), { value: name });
+    Object.assign($("#birth-date"), { value: birth });
+    $("#record-number").focus();
+  } catch (problem) {
+    if (!(problem instanceof NoNetwork || problem instanceof Problem)) throw problem;
+    if (here()) error.textContent = problem.message;
   }
 });
 
@@ -56,18 +87,19 @@ function offer(found) {
 }
 
 async function choose(patient) {
+  const here = visit();
   await take(patient);
-  next();
+  if (here()) next();
 }
 
 /** Take a patient whom the server knows, with what they have agreed to so far. */
 export async function take(patient) {
-  drafts.draft.patient = { ...patient, known: true };
-  drafts.draft.lesion = null;
-  drafts.draft.consent.in_force = [];
+  const { draft } = drafts; // where another is open by the time of the answer, it is another patient's
+  draft.patient = { ...patient, known: true };
+  draft.lesion = null;
+  draft.consent.in_force = [];
   try {
-    const consents = await get(`patients/${patient.id}/consents/`);
-    drafts.draft.consent.in_force = consents.in_force.filter((scope) => scope.allowed).map((scope) => scope.scope);
+    draft.consent.in_force = await inForce(patient.id);
   } catch (problem) {
     if (!(problem instanceof NoNetwork)) throw problem;
   }

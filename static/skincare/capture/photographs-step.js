@@ -1,5 +1,5 @@
 /* Step 4: photographs, each checked at once, with the reason and a retake. */
-import { takePhotograph } from "./camera.js";
+import { closeCamera, takePhotograph } from "./camera.js";
 import * as drafts from "./draft.js";
 import { $, announce, icon, make, stamp, t } from "./page.js";
 import { prepare, Unusable } from "./photograph.js";
@@ -10,9 +10,19 @@ const MOST = 10;
 let addresses = [];
 
 export function show() {
+  empty();
+  $("#slots").replaceChildren(...KINDS.map(slot));
+}
+
+export function leave() {
+  closeCamera();
+  empty();
+}
+
+function empty() {
   addresses.forEach((address) => URL.revokeObjectURL(address));
   addresses = [];
-  $("#slots").replaceChildren(...KINDS.map(slot));
+  $("#slots").replaceChildren();
 }
 
 function slot(kind) {
@@ -31,35 +41,39 @@ function slot(kind) {
 }
 
 async function live(kind) {
+  const { id } = drafts.draft;
   try {
     const blob = await takePhotograph(kind);
-    if (blob) await take(kind, blob);
+    if (blob) await take(kind, blob, id);
   } catch (error) {
     if (!(error instanceof DOMException)) throw error;
     say(t(error.name === "NotAllowedError" ? "camera_denied" : "camera_missing"));
     // The phone's own camera app, which asks nobody's leave.
     const input = $(`[data-kind=${kind}] [type=file]`);
+    if (!input) return; // asked only after the screen was left
     input.setAttribute("capture", "environment");
     input.closest("label").classList.add("primary");
   }
 }
 
-async function take(kind, blob) {
+/** Judge a photograph and keep it with the case that it was taken for, wherever the clinician is by then. */
+async function take(kind, blob, draftId = drafts.draft.id) {
   say("");
-  if (drafts.draft.shots.length >= MOST) { say(t("too_many", { most: MOST })); return; }
-  const part = $(`[data-kind=${kind}]`);
-  part.setAttribute("aria-busy", "true");
+  const isOpen = () => drafts.draft?.id === draftId;
+  if (isOpen() && drafts.draft.shots.length + drafts.coming() >= MOST) { say(t("too_many", { most: MOST })); return; }
+  const part = $(`[data-kind=${kind}]`); // none where the screen was left meanwhile
+  part?.setAttribute("aria-busy", "true");
   try {
-    const prepared = await prepare(blob);
-    const shot = await drafts.addShot(kind, prepared);
+    const shot = await drafts.addShot(draftId, kind, prepare(blob));
+    if (!shot || !isOpen()) return;
     announce(verdict(shot));
-    show();
+    if (!$("#slots").closest("[hidden]")) show();
   } catch (error) {
-    if (error instanceof Unusable) say(t(`unusable ${error.code}`));
+    if (error instanceof Unusable) { if (isOpen()) say(t(`unusable ${error.code}`)); }
     else if (isFull(error)) say(t("phone_full"));
     else throw error;
   } finally {
-    part.removeAttribute("aria-busy");
+    part?.removeAttribute("aria-busy");
   }
 }
 
@@ -93,6 +107,7 @@ function shown(shot) {
 
 /** Why one cannot go on; empty where one can. */
 export function problem() {
+  if (drafts.coming()) return t("photograph_being_read");
   if (!drafts.lacking().includes("photographs")) return "";
   return t(drafts.draft.shots.length ? "photograph_to_decide" : "photograph_missing");
 }

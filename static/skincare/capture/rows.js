@@ -1,5 +1,6 @@
 /* Rows of lists: a case, a draft, a patient, a lesion. */
-import { day, icon, $, siteName, stamp, t, when } from "./page.js";
+import { lookOf } from "./referral.js";
+import { beside, day, icon, $, siteName, stamp, t, when } from "./page.js";
 
 const MARKS = { refer_urgently: ["urgent", "urgent"], refer: ["refer", "refer"], human_review: ["review", "eye"], clinical_judgement: ["settled", "judge"] };
 export const markOf = (level) => MARKS[level] || ["", "clock"];
@@ -28,6 +29,13 @@ export function caseRow(found, patient) {
   });
 }
 
+/** A referral of the server's list. */
+export function referralRow(found, patient) {
+  const [kind, mark] = lookOf(found.state);
+  return row({ href: `#/referral/${found.id}`, mark: found.unread_messages ? "message" : mark, title: patient ? nameOf(patient) : siteName(found.anatom_site_general),
+    more: `${siteName(found.anatom_site_general)} · ${found.service_name}`, chip: found.unread_messages ? t("unread", { number: found.unread_messages }) : t(`referral ${found.state}`), chipKind: kind });
+}
+
 export const nameOf = (patient) => patient.name || patient.record_number || t("no_name");
-export const bornOf = (patient) => [patient.name && patient.record_number, patient.birth_date && t("born", { date: day(patient.birth_date) }),
-  patient.sex && t(`sex ${patient.sex}`)].filter(Boolean).join(" · ");
+export const bornOf = (patient) => beside(patient.name && patient.record_number, patient.birth_date && t("born", { date: day(patient.birth_date) }),
+  patient.sex && t(`sex ${patient.sex}`));

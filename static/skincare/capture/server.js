@@ -1,10 +1,13 @@
 /* Asking the REST API within the browser's session. */
-import { cookie, t } from "./page.js";
+import { configuration, cookie, t } from "./page.js";
+
+/** What a person reads in their own language; the server's sentence is English. */
+const inWords = (code) => configuration.texts[`problem ${code}`];
 
 /** The server answered with a problem document. */
 export class Problem extends Error {
   constructor(status, document) {
-    super(document.detail || t("server_problem", { status }));
+    super(inWords(document.code) || document.detail || t("server_problem", { status }));
     this.status = status;
     this.code = document.code || "";
     this.errors = document.errors || [];
@@ -46,11 +49,26 @@ async function ask(path, options = {}) {
 }
 
 export const get = async (path) => (await ask(path)).json();
-export const send = async (path, body) => (await ask(path, {
-  method: "POST", body: JSON.stringify(body),
-  headers: { "Content-Type": "application/json", "X-CSRFToken": cookie("csrftoken") },
-})).json();
+/** Post; resolves with the document that comes back, null where there is none. */
+export async function send(path, body) {
+  const response = await ask(path, {
+    method: "POST", body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json", "X-CSRFToken": cookie("csrftoken") },
+  });
+  return response.status === 204 ? null : response.json();
+}
+/** The same with files. */
+export const sendForm = async (path, form) =>
+  (await ask(path, { method: "POST", body: form, headers: { "X-CSRFToken": cookie("csrftoken") } })).json();
 export const picture = async (path) => (await ask(path, { headers: { Accept: "image/*" } })).blob();
+
+/** Fetch a document and hand it to the phone's downloads. */
+export async function save(path, name) {
+  const content = await (await ask(path, { headers: { Accept: "application/pdf, application/problem+json" } })).blob();
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(content), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
 
 /** Ask with an ETag: the document and its new ETag, or null where nothing changed. */
 export async function getChanged(path, etag) {

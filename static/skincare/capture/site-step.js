@@ -4,6 +4,7 @@ import { $, $$, configuration, siteName, t, when } from "./page.js";
 import { row } from "./rows.js";
 import { list, NoNetwork } from "./server.js";
 
+const FINGER = 44;
 const SVG = "http://www.w3.org/2000/svg";
 const regionOf = (code) => configuration.regions.find((region) => region.code === code);
 const choices = $("#site-list");
@@ -38,8 +39,7 @@ function choose(code, side = "", x = null, y = null) {
 }
 
 function again(lesion) {
-  drafts.draft.lesion = { id: lesion.id, known: true, site: lesion.anatom_site_general, description: lesion.description,
-    side: lesion.body_map_side, x: lesion.body_map_x, y: lesion.body_map_y };
+  drafts.draft.lesion = drafts.knownLesion(lesion);
   $("#site-error").textContent = "";
   drafts.changed();
   render();
@@ -76,9 +76,23 @@ function pin(x, y, kind) {
   return dot;
 }
 
+/** The region under the finger, or the nearest that a fingertip of 44 pixels touches: a hand is smaller than that. */
+function regionNear(svg, event) {
+  const under = event.target.closest(".region");
+  if (under) return under;
+  for (let reach = 4; reach <= FINGER / 2; reach += 3) {
+    for (let turn = 0; turn < 16; turn += 1) {
+      const angle = (turn * Math.PI) / 8;
+      const found = document.elementFromPoint(event.clientX + reach * Math.cos(angle), event.clientY + reach * Math.sin(angle));
+      if (found?.matches(".region") && svg.contains(found)) return found;
+    }
+  }
+  return null;
+}
+
 for (const svg of $$(".body")) {
   svg.addEventListener("click", (event) => {
-    const path = event.target.closest(".region");
+    const path = regionNear(svg, event);
     if (!path) return;
     const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
     choose(path.dataset.region, svg.dataset.side, clamp(point.x / 100), clamp(point.y / 220));

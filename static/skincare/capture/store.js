@@ -29,6 +29,8 @@ async function transact(stores, mode, work) {
 export const read = (store, id) => transact([store], "readonly", (rows) => rows.get(id));
 export const readAll = (store) => transact([store], "readonly", (rows) => rows.getAll());
 export const write = (store, row) => transact([store], "readwrite", (rows) => rows.put(row));
+/** Write one row into each of several stores: all of them, or none. */
+export const writeTogether = (rows) => transact(Object.keys(rows), "readwrite", (...stores) => { stores.forEach((store) => store.put(rows[store.name])); });
 export const remove = (store, id) => transact([store], "readwrite", (rows) => rows.delete(id));
 
 /** Remove everything of one case at once: its draft, its photographs, and its envelope too unless told otherwise. */

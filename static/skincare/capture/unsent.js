@@ -27,7 +27,8 @@ export async function show() {
 async function mend({ id, code, reason }) {
   if (!(await store.read("drafts", id))) { $(`#unsent-${id} .small`).textContent = t("cannot_mend", { reason }); return; }
   await draft.load(id);
-  Object.assign(draft.draft, { state: "editing", problem: { code, reason } });
+  draft.draft.state = "editing";
+  draft.draft.problem = { code, reason };
   await draft.save();
   await outbox.withdraw(id);
   location.hash = `#/case/${id}/review`;

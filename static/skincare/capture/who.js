@@ -1,5 +1,4 @@
 /* Who is signed in, and the consent texts: asked when there is a network, remembered for when there is none. */
-import { configuration } from "./page.js";
 import { get, list } from "./server.js";
 import * as store from "./store.js";
 
@@ -16,13 +15,20 @@ export async function refresh() {
   const clinics = found.memberships.filter((membership) => membership.role === "clinician").map((membership) => membership.organisation);
   me = { id: "me", user: found.id, email: found.email, name: found.first_name || found.email, clinics };
   await store.write("device", me);
-  const policies = await list(`consent-policies/`, 20);
-  const language = configuration.language.split("-")[0];
-  const current = policies.find((policy) => policy.language === language) || policies.find((policy) => policy.language === "en") || policies[0];
-  if (current) await store.write("device", { ...current, id: "policy" });
+  refreshPolicies().catch(() => {}); // the texts that are remembered serve until then
   return me;
 }
 
-export const policy = () => store.read("device", "policy");
+async function refreshPolicies() {
+  const newestFirst = await list("consent-policies/", 100);
+  const current = newestFirst.filter((one, index) => newestFirst.findIndex((other) => other.language === one.language) === index);
+  if (current.length) await store.write("device", { id: "policies", current });
+}
+
+/** The current consent texts, one a language; none where this phone has not had them yet. */
+export async function policies() {
+  if (!(await store.read("device", "policies"))) await refreshPolicies().catch(() => {});
+  return (await store.read("device", "policies"))?.current || [];
+}
 /** Needed only where somebody works in more than one clinic. */
 export const organisation = () => (me?.clinics.length > 1 ? (localStorage.getItem("clinic") || me.clinics[0].id) : null);

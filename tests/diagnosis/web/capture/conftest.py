@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from tests.diagnosis.web.capture.dermatologist import Dermatologist
 from tests.diagnosis.web.capture.phone import Phone
 from tests.faults.conftest import running_platform
 from tests.faults.platform import Platform
@@ -38,3 +39,9 @@ def phone(new_phone: Callable[..., Phone]) -> Phone:
     found = new_phone()
     found.begin()
     return found
+
+
+@pytest.fixture
+def dermatologist(running_platform: Platform) -> Dermatologist:
+    """Who answers, at the API."""
+    return Dermatologist(running_platform)

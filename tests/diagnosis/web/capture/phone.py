@@ -1,5 +1,6 @@
 """A clinician with a phone: a real Chromium of 360x640 with a camera that shows a test picture, and its own memory."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,9 @@ from uuid import uuid4
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.faults.platform import Platform, eventually
+from tests.launch.waiting import BROWSER_PATIENCE_MS
 
 PIN = "730415"
-PATIENCE_MS = 60_000
 
 
 class Phone:
@@ -20,6 +21,8 @@ class Phone:
         self.chromium, self.platform, self.folder = chromium, platform, folder
         self.port: int = options.pop("port", platform.port)
         self.camera: bool = options.pop("camera", True)
+        #: Passkeys want a name, not a number.
+        self.host: str = options.pop("host", "127.0.0.1")
         self.options = {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True} | options
         self.complaints: list[str] = []
         self.start()
@@ -38,8 +41,7 @@ class Phone:
             ],
             **self.options,
         )
-        self.context.set_default_timeout(PATIENCE_MS)
-        expect.set_options(timeout=PATIENCE_MS)
+        self.context.set_default_timeout(BROWSER_PATIENCE_MS)
         self.page: Page = self.context.pages[0]
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: dialog.accept())
@@ -51,7 +53,7 @@ class Phone:
     @property
     def base(self) -> str:
         """Where the server is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     # --- ways -----------------------------------------------------------------------------------------------------
     def sign_in(self, email: str = "clinician@demo.example") -> None:
@@ -61,6 +63,11 @@ class Phone:
         self.page.locator("input[type=email]").fill(email)
         self.page.locator("input[type=password]").fill(password)
         self.page.locator("main form [type=submit]").click()
+
+    def signed_out(self) -> None:
+        """Wait for the page to sign in; several answers may lead there at once, and the last one counts."""
+        expect(self.page).to_have_url(re.compile("/sign-in/"))
+        expect(self.page.locator("input[type=email]")).to_be_visible()
 
     def choose_pin(self) -> None:
         """The first time on this phone."""
@@ -74,6 +81,12 @@ class Phone:
         self.sign_in()
         self.choose_pin()
         self.page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+
+    def lock(self) -> None:
+        """By the menu."""
+        self.page.locator("#open-menu").click()
+        self.page.locator("#lock-now").click()
+        expect(self.page.locator("#unlock")).to_be_visible()
 
     def unlock(self) -> None:
         """With the PIN."""
@@ -100,9 +113,9 @@ class Phone:
     def consent(self, *scopes: str) -> None:
         """To these scopes, with a signature."""
         for scope in scopes:
-            self.page.locator(f"[data-scope={scope}]").check()
+            self.tick(f"[data-scope={scope}]")
         if scopes:
-            self.page.locator("[name=method][value=signature]").check()
+            self.tick("[name=method][value=signature]")
             self.sign()
         self.next("consent")
 
@@ -126,6 +139,7 @@ class Phone:
 
     def photograph(self, file: Path, kind: str = "dermoscopic") -> None:
         """From the phone's gallery."""
+        expect(self.page.locator("#slots")).to_be_visible()
         before = self.page.locator(".shot").count()
         self.page.locator(f"[data-kind={kind}] [type=file]").set_input_files(file)
         expect(self.page.locator(".shot")).to_have_count(before + 1)
@@ -133,14 +147,24 @@ class Phone:
     def history(self, *yes: str) -> None:
         """These with yes, the others with no."""
         for code in yes:
-            self.page.locator(f"[name=q-{code}][value=yes]").check()
+            self.tick(f"[name=q-{code}][value=yes]")
         self.page.locator("#rest-no").click()
         self.next("history")
 
     def impression(self, suspicion: str = "unsure") -> None:
         """What the clinician thinks."""
-        self.page.locator(f"[name=suspicion][value={suspicion}]").check()
+        self.tick(f"[name=suspicion][value={suspicion}]")
         self.next("impression")
+
+    def tick(self, selector: str) -> None:
+        """Tick a box or a radio button, once it is to be seen.
+
+        Playwright leaves alone what is ticked, hidden or not: here what the last case left ticked, until its step is
+        shown again.
+        """
+        box = self.page.locator(selector)
+        expect(box).to_be_visible()
+        box.check()
 
     def next(self, screen: str) -> None:
         """To the next step."""
@@ -167,16 +191,40 @@ class Phone:
         """Wait until it holds in the page. (Playwright's own way needs eval, which our policy forbids.)"""
         eventually(expression, lambda: bool(self.page.evaluate(expression)))
 
+    def text(self, key: str) -> str:
+        """What the app says by this key, in the page's language."""
+        found: str = self.page.evaluate("(key) => JSON.parse(configuration.textContent).texts[key]", key)
+        return found
+
     # --- looking --------------------------------------------------------------------------------------------------
     def unsent(self) -> int:
         """How many cases wait on the phone."""
         found: int = self.page.evaluate(UNSENT)
         return found
 
+    def held_in_the_page(self) -> str:
+        """All that the page holds, shown or hidden, with what stands in its fields, as one text."""
+        found: str = self.page.evaluate(
+            "document.body.innerHTML"
+            " + [...document.querySelectorAll('input, textarea, select')].map((field) => field.value).join('\\n')"
+        )
+        return found
+
     def memory(self) -> str:
         """All that the page's origin keeps, as one text: IndexedDB, caches, storage."""
         found: str = self.page.evaluate(MEMORY)
         return found
+
+    def on_disk(self, *secrets: str) -> list[str]:
+        """Files of the browser's whole profile in which one of these stands; call it with the browser closed."""
+        return [
+            f"{file.relative_to(self.folder)}: {secret}"
+            for file in self.folder.rglob("*")
+            if file.is_file()
+            for content in [file.read_bytes()]
+            for secret in secrets
+            if secret.encode() in content or secret.encode("utf-16-le") in content
+        ]
 
 
 UNSENT = """() => new Promise((resolve) => {

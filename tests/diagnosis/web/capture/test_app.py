@@ -16,6 +16,7 @@ from diagnosis.models.cases import CHECKLIST_POINTS
 from diagnosis.web.capture.body import REGIONS
 from diagnosis.web.capture.questions import QUESTIONS
 from diagnosis.web.capture.texts import TEXTS
+from diagnosis.web.capture.views import context
 from skincare.accounts.models import Role
 from tests import factories
 
@@ -49,6 +50,22 @@ def test_the_body_map_knows_every_place_of_ham10000() -> None:
     with (Path(settings.BASE_DIR) / "tests/data/ham10000/labels.csv").open() as rows:
         places = {row.split(",")[7] for row in rows.readlines()[1:]}
     assert places - {region.ham10000 for region in REGIONS} == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "concern"),
+    [
+        ("mel", "malignant"),
+        ("bcc", "malignant"),
+        ("akiec", "pre_malignant"),
+        ("nv", ""),
+        ("bkl", ""),
+        ("df", ""),
+        ("vasc", ""),
+    ],
+)
+def test_a_word_beside_each_diagnosis_says_whether_it_is_malignant(code: str, concern: str) -> None:
+    assert context()["configuration"]["diagnoses"][code]["concern"] == concern
 
 
 def test_the_history_asks_the_whole_checklist_and_the_two_signs() -> None:

@@ -9,8 +9,23 @@ from playwright.sync_api import expect
 
 from tests.diagnosis.web.capture.phone import Phone
 from tests.factories import HAM10000, PHOTOGRAPH
+from tests.faults.platform import eventually
 
 pytestmark = pytest.mark.browser
+
+
+#: How much of each signature under a patient's consents is black.
+INK = """async (address) => {
+  const { history } = await (await fetch(address)).json();
+  return Promise.all(history.map(async ({ signature }) => {
+    const picture = await createImageBitmap(await (await fetch(signature)).blob());
+    const canvas = Object.assign(document.createElement("canvas"), { width: picture.width, height: picture.height });
+    const context = canvas.getContext("2d");
+    context.drawImage(picture, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    return data.filter((value, at) => at % 4 === 0 && value < 128 && data[at + 3] > 128).length / (data.length / 4);
+  }));
+}"""
 
 
 def cases(phone: Phone) -> int:
@@ -29,11 +44,15 @@ def test_from_consent_to_answer(phone: Phone) -> None:
     expect(page.locator("#own-impression")).to_contain_text("Not sure")
     page.locator("#map-strength").fill("60")
     expect(page.locator("#map")).to_be_visible()
-    assert page.evaluate("document.querySelector('#photograph').naturalWidth") == 600
+    phone.until("document.querySelector('#photograph').naturalWidth === 600")
     assert cases(phone) == before + 1
     consents = "SELECT count(*) FROM diagnosis_consentevent WHERE method = 'signature' AND patient_id = "
-    latest = "(SELECT patient_id FROM diagnosis_case ORDER BY submitted_at DESC LIMIT 1)"
-    assert phone.platform.ask(consents + latest) == 3
+    patient = str(phone.platform.ask("SELECT patient_id FROM diagnosis_case ORDER BY submitted_at DESC LIMIT 1"))
+    assert phone.platform.ask(f"{consents} %s", patient) == 3
+    # Each with the lines that the finger drew: a blank picture would be no evidence.
+    ink = page.evaluate(INK, f"/api/v1/patients/{patient}/consents/")
+    assert len(ink) == 3
+    assert min(ink) > 0.002
     # Nothing of the patient is left on the phone.
     memory = phone.memory()
     for secret in (number, "Maria", "Lindqvist", "1961-04-17"):
@@ -57,8 +76,8 @@ def test_a_half_filled_case_survives_the_browser_and_going_back(phone: Phone) ->
     phone.site("chest")
     phone.photograph(PHOTOGRAPH)
     phone.next("photographs")
-    phone.page.locator("[name=q-oozing][value=yes]").check()
-    phone.page.wait_for_timeout(600)
+    phone.tick("[name=q-oozing][value=yes]")
+    phone.page.wait_for_timeout(2000)  # it is kept a quarter of a second after the last change
     assert number not in phone.memory()
     assert "Lindqvist" not in phone.memory()
 
@@ -95,6 +114,21 @@ def test_without_consent_to_analysis_it_is_stored_and_not_read(phone: Phone) -> 
     expect(phone.page.locator("#probabilities-part")).to_be_hidden()
 
 
+def test_a_fingertip_beside_a_small_part_of_the_body_finds_it(phone: Phone) -> None:
+    phone.new_case()
+    phone.new_patient()
+    phone.consent()
+    page = phone.page
+    hand = page.locator("[data-side=front] [data-region=palm]")
+    hand.scroll_into_view_if_needed()
+    box = hand.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] - 12, box["y"] + box["height"] / 2)  # beside both hands, on the left of the drawing
+    expect(page.locator("#body-chosen")).to_have_text("Chosen: Palm")
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] - 190)  # on nothing: what was chosen stays
+    expect(page.locator("#body-chosen")).to_have_text("Chosen: Palm")
+
+
 def test_the_checklist_acts_at_once(phone: Phone) -> None:
     phone.new_case()
     phone.new_patient()
@@ -103,9 +137,9 @@ def test_the_checklist_acts_at_once(phone: Phone) -> None:
     phone.photograph(PHOTOGRAPH)
     phone.next("photographs")
     page = phone.page
-    page.locator("[name=q-irregular_shape][value=yes]").check()
+    phone.tick("[name=q-irregular_shape][value=yes]")
     expect(page.locator("#score-number")).to_have_text("Checklist score: 2 of 10")
-    page.locator("[name=q-inflammation][value=yes]").check()
+    phone.tick("[name=q-inflammation][value=yes]")
     expect(page.locator("#score-number")).to_have_text("Checklist score: 3 of 10")
     expect(page.locator("#score")).to_contain_text("refer urgently")
     phone.next("history")
@@ -156,27 +190,152 @@ def test_a_wrong_photograph_is_told_with_its_reason_and_can_be_kept_with_a_remar
     expect(page.locator("#verdict-words")).to_contain_text("A doctor with training in skin lesions")
 
 
-def test_the_live_camera_takes_a_photograph(phone: Phone) -> None:
+def test_a_large_photograph_is_reduced_on_the_phone(phone: Phone, tmp_path: Path) -> None:
+    large = tmp_path / "large.jpg"
+    with Image.open(PHOTOGRAPH) as picture:
+        picture.resize((4000, 3000)).save(large, quality=95)
     phone.new_case()
     phone.new_patient()
     phone.consent("analysis")
     phone.site()
+    phone.photograph(large)
+    phone.until("document.querySelector('.shot img').naturalWidth > 0")
+    shown = "[document.querySelector('.shot img').naturalWidth, document.querySelector('.shot img').naturalHeight]"
+    assert phone.page.evaluate(shown) == [2560, 1920]
+
+
+#: How far the ink of the signature on the screen is from what it is written on, from 0 to 255.
+CONTRAST = """() => {
+  const canvas = document.querySelector("#signature");
+  const lightness = ([red, green, blue]) => (red + green + blue) / 3;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const drawn = [];
+  for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) drawn.push(data.subarray(i, i + 3));
+  const ground = lightness(getComputedStyle(canvas).backgroundColor.match(/[\\d.]+/g).map(Number));
+  return drawn.length && Math.min(...drawn.map((one) => Math.abs(lightness(one) - ground)));
+}"""
+
+
+def test_a_signature_stays_readable_where_the_theme_changes(phone: Phone) -> None:
+    page = phone.page
+    phone.new_case()
+    phone.new_patient()
+    phone.tick("[data-scope=analysis]")
+    phone.tick("[name=method][value=signature]")
+    phone.sign()
+    assert page.evaluate(CONTRAST) > 100
+    page.emulate_media(color_scheme="dark")
+    eventually("it is read in the dark", lambda: page.evaluate(CONTRAST) > 100)
+    page.evaluate("document.documentElement.dataset.theme = 'light'")  # as the menu does
+    eventually("it is read in the light", lambda: page.evaluate(CONTRAST) > 100)
+
+
+def test_the_live_camera_takes_a_photograph(phone: Phone) -> None:
+    to_photographs(phone)
     page = phone.page
     page.locator("[data-kind=close_up] [data-live]").click()
     expect(page.locator("#camera-hint")).to_contain_text("ruler along the line")
     phone.until("document.querySelector('#camera-video').videoWidth > 0")
     page.locator("#shutter").click()
     expect(page.locator("[data-kind=close_up] .shot")).to_have_count(1)
-    assert page.evaluate("document.querySelector('.shot img').naturalWidth") >= 640
+    phone.until("document.querySelector('.shot img').naturalWidth >= 640")
+
+    page.locator("[data-kind=overview] [data-live]").click()
+    expect(page.locator("#camera")).to_be_visible()
+    page.evaluate("location.hash = '#/home'")
+    expect(page.locator("#greeting")).to_be_visible()
+    expect(page.locator("#camera")).to_be_hidden()
+    phone.until("document.querySelector('#camera-video').srcObject === null")
+
+
+#: A phone that opens no photograph before it is told to: `release()`.
+SLOW = """() => {
+  const open = window.createImageBitmap;
+  const told = new Promise((resolve) => { window.release = resolve; });
+  window.createImageBitmap = async (...all) => { await told; return open(...all); };
+}"""
+
+
+def test_a_photograph_stays_with_the_case_that_it_was_taken_for(phone: Phone) -> None:
+    page = phone.page
+    to_photographs(phone)
+    first = page.evaluate("location.hash")
+    page.evaluate(SLOW)
+    page.locator("[data-kind=dermoscopic] [type=file]").set_input_files(PHOTOGRAPH)
+    phone.next("photographs")
+    expect(page.locator("#photographs-error")).to_have_text(phone.text("photograph_being_read"))
+
+    page.evaluate("location.hash = '#/home'")
+    to_photographs(phone)
+    page.evaluate("release()")
+    eventually("the photograph is kept", lambda: phone.memory().count("[photographs]") == 1)
+    phone.next("photographs")
+    expect(page.locator("#photographs-error")).to_have_text(phone.text("photograph_missing"))
+    expect(page.locator(".shot")).to_have_count(0)
+
+    page.evaluate("(first) => { location.hash = first; }", first)
+    expect(page.locator("[data-kind=dermoscopic] .shot")).to_have_count(1)
+    phone.lock()
+    expect(page.locator(".shot")).to_have_count(0)  # behind the lock nothing of it stays in the page
+
+
+@pytest.mark.parametrize("opened", ["behind the lock", "after it"])
+def test_a_photograph_that_is_being_opened_when_the_phone_locks_is_kept(phone: Phone, opened: str) -> None:
+    page = phone.page
+    to_photographs(phone)
+    page.evaluate(SLOW)
+    page.locator("[data-kind=dermoscopic] [type=file]").set_input_files(PHOTOGRAPH)
+    expect(page.locator("[data-kind=dermoscopic][aria-busy]")).to_have_count(1)
+    phone.lock()
+    if opened == "behind the lock":
+        page.evaluate("release()")
+        eventually("the photograph is kept", lambda: phone.memory().count("[photographs]") == 1)
+        expect(page.locator(".shot")).to_have_count(0)
+        phone.unlock()
+    else:
+        phone.unlock()
+        expect(page.locator("#slots")).to_be_visible()
+        page.evaluate("release()")
+    expect(page.locator("[data-kind=dermoscopic] .shot")).to_have_count(1)
+    page.reload()
+    phone.unlock()
+    expect(page.locator("[data-kind=dermoscopic] .shot")).to_have_count(1)
+    phone.until("document.querySelector('.shot img').naturalWidth > 0")
+
+
+def test_a_case_is_not_sent_without_a_photograph_that_is_still_being_opened(phone: Phone) -> None:
+    page = phone.page
+    phone.to_review(PHOTOGRAPH)
+    review = page.evaluate("location.hash")
+    before = cases(phone)
+    page.evaluate("(steps) => { location.hash = steps; }", review.replace("review", "photographs"))
+    expect(page.locator("#slots")).to_be_visible()
+    page.evaluate(SLOW)
+    page.locator("[data-kind=close_up] [type=file]").set_input_files(PHOTOGRAPH)
+    page.evaluate("(review) => { location.hash = review; }", review)
+    phone.submit()
+    expect(page.locator("#review-error")).to_contain_text(phone.text("step photographs"))
+    page.evaluate("release()")
+    eventually("both are kept", lambda: phone.memory().count("[photographs]") == 2)
+    phone.submit()
+    expect(page.locator("#verdict-words")).to_be_visible()
+    assert cases(phone) == before + 1
+    newest = "(SELECT id FROM diagnosis_case ORDER BY submitted_at DESC LIMIT 1)"
+    assert int(phone.platform.ask(f"SELECT count(*) FROM diagnosis_caseimage WHERE case_id = {newest}")) == 2
+
+
+def to_photographs(phone: Phone) -> None:
+    phone.new_case()
+    phone.new_patient()
+    phone.consent("analysis")
+    phone.site()
+    expect(phone.page.locator("#slots")).to_be_visible()
 
 
 def test_where_the_camera_is_denied_the_phones_own_takes_over(new_phone: Callable[..., Phone]) -> None:
     phone = new_phone(camera=False)
     phone.begin()
-    phone.new_case()
-    phone.new_patient()
-    phone.consent("analysis")
-    phone.site()
+    to_photographs(phone)
     page = phone.page
     page.locator("[data-kind=dermoscopic] [data-live]").click()
     expect(page.locator("#photographs-error")).to_contain_text("The camera is not allowed here")
