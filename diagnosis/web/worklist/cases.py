@@ -8,11 +8,12 @@ from uuid import UUID
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from diagnosis.models import Case, DeclineReason, FirstRead, OpinionState, Plan, Referral
 from diagnosis.models.assessments import Assessment
+from diagnosis.models.diagnosis_names import name_of
 from diagnosis.models.sealed import PatientErased
-from diagnosis.models.service_policies import services_of_dermatologist
 from diagnosis.services.accesses import ACTIONS
 from diagnosis.services.assessments import NewAssessment, amend_assessment, sign_assessment
 from diagnosis.services.errors import Conflict, Refusal
@@ -28,12 +29,21 @@ from diagnosis.services.referral_messages import ask_clinician, mark_seen, send_
 from diagnosis.services.referral_moves import history
 from diagnosis.services.referral_states import Who, allowed, parts_of, person
 from diagnosis.services.referrals import accept_referral, decline_referral, release_referral, take_over_referral
-from diagnosis.services.second_opinions import ask_opinion, consensus_of, decline_opinion, withdraw_opinion
-from diagnosis.services.worklist import page_before, worklist
+from diagnosis.services.second_opinions import (
+    ask_opinion,
+    colleagues,
+    consensus_of,
+    decline_opinion,
+    other_services,
+    withdraw_opinion,
+)
+from diagnosis.services.snippets import snippets_for
+from diagnosis.services.worklist import key_of, page_before, worklist
+from diagnosis.web.refusals import in_words
 from diagnosis.web.worklist import reading
 from diagnosis.web.worklist.base import ReaderPage, polled, proof_of
 from diagnosis.web.worklist.lists import chosen_filters, query_of
-from skincare.accounts.models import Organisation, Role, User
+from skincare.accounts.models import User
 from skincare.audit.record import record_reads
 
 
@@ -51,7 +61,8 @@ class CasePage(ReaderPage):
         case = referral.case
         record_reads(self.user, [(case.organisation_id, case.patient_id)])
         context = self._context(request, referral)
-        context |= {"refusal": refusal, "refused_form": form, "posted": request.POST if refusal else QueryDict()}
+        said = None if refusal is None else in_words(refusal)
+        context |= {"refusal": said, "refused_form": form, "posted": request.POST if refusal else QueryDict()}
         status = 200 if refusal is None else (409 if isinstance(refusal, Conflict) else 422)
         response = render(request, "worklist/case.html", context, status=status)
         if context["messages"] is not None:
@@ -75,7 +86,9 @@ class CasePage(ReaderPage):
             .prefetch_related("images")
             .order_by("-seen_at", "-pk")
         )
-        this = next(visit for visit in visits if visit.pk == case.pk)
+        this = next((visit for visit in visits if visit.pk == case.pk), None)
+        if this is None:  # the consent ended a moment ago
+            raise Http404
         return {
             "referral": referral,
             "case": case,
@@ -83,7 +96,7 @@ class CasePage(ReaderPage):
             "read": read,
             "first_diagnosis": read.diagnosis if read else "",
             "first_confidence": str(read.confidence) if read else "",
-            "read_name": reading.name_of(read.diagnosis) if read else "",
+            "read_name": name_of(read.diagnosis) if read else "",
             "may_read": read is None and referral.open and (Who.CLAIMANT in parts or asked is not None),
             "blind": analysis is None,
             "network": network,
@@ -103,19 +116,20 @@ class CasePage(ReaderPage):
             if lesion.body_map_side
             else None,
             "groups": reading.choices_of_diagnosis(),
-            "quick": [(code, reading.name_of(code)) for code in reading.QUICK],
+            "quick": [(code, name_of(code)) for code in reading.QUICK],
             "confidences": [str(number) for number in reading.CONFIDENCES],
             "plans": Plan.choices,
+            "signer": person(user),
+            "holder": person(referral.claimed_by),
+            "snippets": snippets_for(user, referral.service_id),
             "decline_reasons": DeclineReason.choices,
             "messages": reading.messages_of(referral) if reading.messages_shown(user, referral) else None,
             "assessments": _assessments(referral) if _sees_assessments(user, referral, read) else [],
             "reads": _reads(referral) if sees_other_reads(user, referral) else [],
             "consensus": consensus_of(referral) if sees_other_reads(user, referral) else None,
             "opinion_open": referral.opinions.filter(state=OpinionState.ASKED, asked_by=user).first(),
-            "colleagues": _colleagues(user, referral),
-            "other_services": Organisation.objects.filter(kind=Organisation.Kind.DERMATOLOGY_SERVICE).exclude(
-                pk=referral.service_id
-            ),
+            "colleagues": [(str(each.pk), person(each)) for each in colleagues(user, referral)],
+            "other_services": other_services(referral),
             "timeline": [(at, str(ACTIONS.get(action, action)), who) for at, action, who in history(referral)],
             "revision": str(referral.revision),
             **self._neighbours(request, referral),
@@ -127,7 +141,7 @@ class CasePage(ReaderPage):
             return {"list_address": reverse("worklist"), "next": "", "previous": "", "query": ""}
         filters = chosen_filters(request)
         query = query_of(filters, service)
-        key = (referral.sort_key, referral.pk)
+        key = key_of(referral, filters)
         after = worklist(user=self.user, service=service, filters=filters, after=key, size=1).referrals
         before = page_before(user=self.user, service=service, filters=filters, before=key, size=1).referrals
         return {
@@ -176,21 +190,25 @@ def _number(request: HttpRequest, field: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 5):
-        raise Refusal("not_a_number", f"{field}: {text!r} is not a whole number", field=field)
+        raise Refusal(
+            "not_a_number",
+            _("%(field)s: %(text)s is not a whole number") % {"field": field, "text": text},
+            field=field,
+        )
     return int(text)
 
 
 def _confidence(request: HttpRequest) -> int:
     number = _number(request, "confidence")
     if number is None:
-        raise Refusal("confidence_missing", "say how confident you are", field="confidence")
+        raise Refusal("confidence_missing", _("say how confident you are"), field="confidence")
     return number
 
 
 def _diagnosis(request: HttpRequest) -> str:
     code = request.POST.get("diagnosis", "")
     if not code:
-        raise Refusal("diagnosis_missing", "choose a diagnosis", field="diagnosis")
+        raise Refusal("diagnosis_missing", _("choose a diagnosis"), field="diagnosis")
     return code
 
 
@@ -210,7 +228,7 @@ def _read(user: User, request: HttpRequest, referral: Referral) -> None:
 def _assessment(request: HttpRequest) -> NewAssessment:
     plan = request.POST.get("plan", "")
     if not plan:
-        raise Refusal("plan_missing", "choose what is to be done", field="plan")
+        raise Refusal("plan_missing", _("choose what is to be done"), field="plan")
     months = _number(request, "months") if plan == Plan.OBSERVE else None
     return NewAssessment(_diagnosis(request), _confidence(request), plan, months, _text(request))
 
@@ -226,7 +244,7 @@ def _amend(user: User, request: HttpRequest, referral: Referral) -> None:
 def _decline(user: User, request: HttpRequest, referral: Referral) -> None:
     reason = request.POST.get("reason", "")
     if reason not in DeclineReason.values:
-        raise Refusal("reason_missing", "choose why you decline", field="reason")
+        raise Refusal("reason_missing", _("choose why you decline"), field="reason")
     decline_referral(
         user=user, referral_id=referral.pk, reason=DeclineReason(reason), explanation=_text(request, "explanation")
     )
@@ -237,7 +255,7 @@ def _ask_opinion(user: User, request: HttpRequest, referral: Referral) -> None:
     try:
         pk = UUID(text)
     except ValueError as error:
-        raise Refusal("reader_missing", "choose whom to ask", field="of") from error
+        raise Refusal("reader_missing", _("choose whom to ask"), field="of") from error
     reader = pk if kind == "reader" else None
     service = referral.service_id if reader else pk
     ask_opinion(user=user, referral_id=referral.pk, service=service, reader=reader, question=_text(request, "question"))
@@ -250,7 +268,7 @@ def _end_opinion(user: User, request: HttpRequest, referral: Referral) -> None:
         return
     own = referral.opinions.filter(state=OpinionState.ASKED, asked_by=user).first()
     if own is None:
-        raise Conflict("opinion_over", "no opinion is awaited any more")
+        raise Conflict("opinion_over", _("no opinion is awaited any more"))
     withdraw_opinion(user=user, opinion_id=own.pk)
 
 
@@ -287,7 +305,7 @@ def _assessments(referral: Referral) -> list[dict[str, object]]:
         found.append(
             {
                 "assessment": assessment,
-                "name": reading.name_of(assessment.diagnosis),
+                "name": name_of(assessment.diagnosis),
                 "plan": assessment.get_plan_display(),
                 "text": assessment.text,
                 "signature": assessment.signature,
@@ -298,13 +316,4 @@ def _assessments(referral: Referral) -> list[dict[str, object]]:
 
 def _reads(referral: Referral) -> list[dict[str, object]]:
     reads = FirstRead.objects.filter(referral=referral).select_related("reader")
-    return [{"read": read, "reader": person(read.reader), "name": reading.name_of(read.diagnosis)} for read in reads]
-
-
-def _colleagues(user: User, referral: Referral) -> list[tuple[str, str]]:
-    if not services_of_dermatologist(user).filter(pk=referral.service_id).exists():
-        return []
-    found = User.objects.filter(
-        is_active=True, memberships__organisation=referral.service_id, memberships__role=Role.DERMATOLOGIST
-    ).exclude(pk=user.pk)
-    return [(str(colleague.pk), person(colleague)) for colleague in found.distinct().order_by("last_name", "email")]
+    return [{"read": read, "reader": person(read.reader), "name": name_of(read.diagnosis)} for read in reads]

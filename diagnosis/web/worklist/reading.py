@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from diagnosis.classifier.diagnoses import diagnoses
 from diagnosis.classifier.recommendation import Decider, Level
-from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT, NAMES
+from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT
 from diagnosis.models import Analysis, AnalysisState, Case, Message, Referral
 from diagnosis.models.cases import CHECKLIST_POINTS, ImageKind
+from diagnosis.models.diagnosis_names import class_name, levels_of
 from diagnosis.services.first_reads import asked_opinion, own_read, sees_other_reads
 from diagnosis.services.referral_states import Who, parts_of, person
-from diagnosis.services.wording import DECIDERS, NOTICES, RECOMMENDATIONS, per_cent
+from diagnosis.services.wording import CHECKLIST, DECIDERS, NOTICES, RECOMMENDATIONS, per_cent
 from skincare.accounts.models import User
 
 #: One press each: what most referrals turn out to be.
@@ -66,7 +68,7 @@ def photographs_of(referral: Referral, case: Case) -> list[Photograph]:
             str(image.pk),
             reverse("worklist-photograph", args=[referral.pk, image.pk]),
             image.position,
-            f"{ImageKind(image.kind).label}, {case.seen_at:%d %b %Y}",
+            f"{ImageKind(image.kind).label}, {date_format(case.seen_at, 'j M Y')}",
             image.width,
             image.height,
         )
@@ -77,7 +79,7 @@ def photographs_of(referral: Referral, case: Case) -> list[Photograph]:
 def checklist_of(case: Case) -> list[dict[str, object]]:
     """The seven points, each with its weight and whether it is met."""
     return [
-        {"name": item.replace("_", " ").capitalize(), "points": points, "yes": getattr(case, item)}
+        {"name": CHECKLIST[item], "points": points, "yes": getattr(case, item)}
         for item, points in CHECKLIST_POINTS.items()
     ]
 
@@ -90,6 +92,8 @@ def history_of(case: Case) -> list[tuple[str, str]]:
         (_("Grows"), known[case.growth]),
         (_("Previous melanoma"), known[case.personal_hx_mm]),
         (_("Melanoma in the family"), known[case.family_hx_mm]),
+        (_("Previous other skin cancer"), known[case.personal_hx_skin_cancer]),
+        (_("Much sun, sunburns or sunbeds"), known[case.sun_damage]),
         (_("Immunosuppression"), known[case.immunosuppression]),
     ]
 
@@ -98,20 +102,16 @@ def choices_of_diagnosis() -> list[dict[str, object]]:
     """The dictionary as groups of indented choices, in its order; each with all its levels as what is searched."""
     groups: dict[str, list[dict[str, str]]] = {}
     for diagnosis in diagnoses().values():
-        depth = len(diagnosis.levels) - 1
-        groups.setdefault(diagnosis.levels[0], []).append(
+        levels = levels_of(diagnosis.code)
+        groups.setdefault(levels[0], []).append(
             {
                 "code": diagnosis.code,
-                "name": "\u2003" * max(0, depth - 1) + diagnosis.name,
-                "words": " ".join(diagnosis.levels).lower(),
+                "name": "\u2003" * max(0, len(levels) - 2) + levels[-1],
+                # Found by the dictionary's own words too, whatever the language.
+                "words": " ".join(dict.fromkeys([*levels, *diagnosis.levels])).lower(),
             }
         )
     return [{"name": name, "choices": choices} for name, choices in groups.items()]
-
-
-def name_of(code: str) -> str:
-    """A diagnosis in words."""
-    return diagnoses()[code].name
 
 
 def messages_of(referral: Referral) -> list[dict[str, object]]:
@@ -156,14 +156,14 @@ def network_words(analysis: Analysis) -> dict[str, object]:
         "risk": per_cent(analysis.malignancy_risk or 0.0) if answered else "",
         "bars": [
             {
-                "name": NAMES[code],
+                "name": class_name(code),
                 "malignant": code in MALIGNANT,
                 "share": per_cent(share),
                 "width": str(max(1, round(200 * share))),
             }
             for code, share in sorted(shares.items(), key=lambda each: -each[1])
         ],
-        "predicted": NAMES.get(analysis.predicted, ""),
+        "predicted": class_name(analysis.predicted),
         "notices": [str(NOTICES[notice]) for notice in analysis.notices if notice in NOTICES],
         "version": analysis.model_version.name if analysis.model_version else "",
         "position": analysis.deciding_position,

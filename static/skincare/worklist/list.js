@@ -28,11 +28,17 @@ async function look() {
   }
   setTimeout(look, wait);
 }
-setTimeout(look, LEAST);
+if (live.dataset.live !== "no") setTimeout(look, LEAST);
 document.addEventListener("visibilitychange", () => { wait = LEAST; });
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+  if (event.key === "/") { event.preventDefault(); document.getElementById("record-number").closest("details").open = true; document.getElementById("record-number").focus(); return; }
+  if (event.key === "c") {
+    const row = document.activeElement?.closest("[data-row]") ?? live;
+    row.querySelector("button[id^=claim]")?.click();
+    return;
+  }
   if (event.key !== "j" && event.key !== "k") return;
   const links = [...live.querySelectorAll("[data-row] h2 a")];
   const at = links.findIndex((link) => link.closest("[data-row]").contains(document.activeElement));

@@ -5,6 +5,8 @@ export function viewer(root) {
   const MOST = 12;
   let scale = 1, x = 0, y = 0;
   const pointers = new Map();
+  // Buttons and keys glide; wheel and fingers follow at once.
+  const glide = (on) => root.classList.toggle("glide", on);
 
   function draw() {
     const { clientWidth: width, clientHeight: height } = panes[0];
@@ -21,13 +23,13 @@ export function viewer(root) {
     draw();
   }
   function fit() { scale = 1; x = y = 0; draw(); }
-  function toggle() { if (scale > 1) fit(); else zoom(3); }
+  function toggle() { glide(true); if (scale > 1) fit(); else zoom(3); }
 
   for (const pane of panes) {
     const place = (event) => { const box = pane.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-    pane.addEventListener("wheel", (event) => { event.preventDefault(); zoom(Math.exp(-event.deltaY / 400), ...place(event)); }, { passive: false });
+    pane.addEventListener("wheel", (event) => { event.preventDefault(); glide(false); zoom(Math.exp(-event.deltaY / 400), ...place(event)); }, { passive: false });
     pane.addEventListener("dblclick", (event) => { if (scale > 1) fit(); else zoom(3, ...place(event)); });
-    pane.addEventListener("pointerdown", (event) => { pane.setPointerCapture(event.pointerId); pointers.set(event.pointerId, place(event)); });
+    pane.addEventListener("pointerdown", (event) => { glide(false); pane.setPointerCapture(event.pointerId); pointers.set(event.pointerId, place(event)); });
     pane.addEventListener("pointermove", (event) => {
       const before = pointers.get(event.pointerId);
       if (!before) return;
@@ -47,10 +49,11 @@ export function viewer(root) {
       else if (moves[event.key]) { x += moves[event.key][0]; y += moves[event.key][1]; draw(); }
       else return;
       event.preventDefault();
+      event.stopPropagation();
     });
   }
   for (const button of root.querySelectorAll("[data-zoom]")) {
-    button.addEventListener("click", () => ({ in: () => zoom(1.5), out: () => zoom(1 / 1.5), fit })[button.dataset.zoom]());
+    button.addEventListener("click", () => { glide(true); ({ in: () => zoom(1.5), out: () => zoom(1 / 1.5), fit })[button.dataset.zoom](); });
   }
   const brightness = root.querySelector("#brightness"), contrast = root.querySelector("#contrast");
   const light = () => { for (const picture of pictures()) if (picture.id !== "map") picture.style.filter = `brightness(${brightness.value}%) contrast(${contrast.value}%)`; };
@@ -82,5 +85,15 @@ export function viewer(root) {
     if (compare.value) { picture.src = compare.value; picture.alt = compare.selectedOptions[0].text; }
     fit();
   });
-  return { toggle };
+  function step(by) {
+    const at = thumbs.findIndex((thumb) => thumb.getAttribute("aria-pressed") === "true");
+    thumbs[(at + by + thumbs.length) % thumbs.length]?.click();
+  }
+  function next() {
+    if (!compare) return;
+    compare.selectedIndex = (compare.selectedIndex + 1) % compare.options.length;
+    compare.dispatchEvent(new Event("change"));
+  }
+  function brighten(by) { brightness.value = Number(brightness.value) + by; light(); }
+  return { toggle, step, brighten, compare: next, fit: () => { glide(true); fit(); }, zoom: (factor) => { glide(true); zoom(factor); } };
 }

@@ -22,16 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def clinician() -> User:
-    return factories.clinician()
-
-
-@pytest.fixture
-def reader() -> User:
-    return factories.dermatologist()
-
-
-@pytest.fixture
 def referral(clinician: User, reader: User) -> Referral:
     """Accepted; the network has answered."""
     made = factories.accepted_referral(clinician, reader)

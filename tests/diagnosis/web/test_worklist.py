@@ -31,16 +31,6 @@ RISK = 0.37
 TELLING = ("37%", "63%", "0.37", "for-tests", "Refer to dermatology", "network&#x27;s answer</h2>", NAMES["mel"] + "<")
 
 
-@pytest.fixture
-def clinician() -> User:
-    return factories.clinician()
-
-
-@pytest.fixture
-def reader() -> User:
-    return factories.dermatologist()
-
-
 def browser_of(user: User) -> Client:
     """Signed in by the form, so that the session knows when."""
     client = Client()

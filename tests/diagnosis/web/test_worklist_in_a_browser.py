@@ -1,11 +1,8 @@
 """A referral from the list to the amended answer, in a real browser: by keys, on a phone, live, without barriers."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.core.management import call_command
 from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
@@ -16,6 +13,7 @@ from diagnosis.services.reading import read_waiting_cases
 from diagnosis.services.referral_messages import reply_to_question
 from skincare.accounts.models import User
 from tests import factories
+from tests.looking import look, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -29,17 +27,6 @@ def two_visits(clinician: User) -> Case:
     return factories.submit(clinician, second).case
 
 
-def look(page: Page, name: str) -> None:
-    """No barrier that axe knows of, no sideways scrolling on a phone; a picture where SHOTS names a folder."""
-    for width, height in ((360, 740), (1280, 860)):
-        page.set_viewport_size({"width": width, "height": height})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
-        if folder := os.environ.get("SHOTS"):
-            page.screenshot(path=Path(folder) / f"{name}-{width}.png", full_page=width == 1280)
-
-
 def test_a_case_from_the_list_to_the_amended_answer(live_server: LiveServer, browser_context: BrowserContext) -> None:
     call_command("register_shipped_model")
     clinician, reader = factories.clinician(), factories.dermatologist(first_name="Ingrid", last_name="Solberg")
@@ -48,13 +35,11 @@ def test_a_case_from_the_list_to_the_amended_answer(live_server: LiveServer, bro
     read_waiting_cases()
     page = browser_context.new_page()
 
-    page.goto(f"{live_server.url}/sign-in/")
-    page.get_by_label("E-mail").fill(reader.email)
-    page.get_by_label("Password", exact=True).fill(factories.PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    sign_in(page, live_server.url, reader, to="/worklist/")
     expect(page.get_by_role("heading", level=1, name=service.name)).to_be_visible()
 
     # What arrives meanwhile appears, and the focus stays where it was.
+    page.wait_for_load_state()  # the keys listen once the page's module has run
     page.keyboard.press("j")
     focused = page.evaluate("document.activeElement.id")
     assert focused == f"case-{referral.pk}"
@@ -107,6 +92,7 @@ def test_a_case_from_the_list_to_the_amended_answer(live_server: LiveServer, bro
 
 def _zoom_and_compare(page: Page) -> None:
     scale: Callable[[], float] = lambda: float(page.locator("[data-viewer]").get_attribute("data-scale") or 1)  # noqa: E731
+    page.wait_for_load_state()  # the keys listen once the page's module has run
     page.keyboard.press("z")
     assert scale() == 3
     page.keyboard.press("z")
