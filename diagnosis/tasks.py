@@ -6,13 +6,19 @@ from diagnosis import readiness, worker
 from diagnosis.services import (
     analysis_queue,
     bell,
+    consents,
+    decisions,
+    demo_history,
     erasure,
     notifications,
     reading,
+    reference_sets,
     referral_clock,
     retention,
+    shadow,
     webhooks,
 )
+from diagnosis.services.insight import upkeep
 from skincare.health.checks import NotReady
 
 
@@ -35,6 +41,18 @@ def enforce_retention() -> None:
     retention.enforce()
 
 
+@shared_task(name="diagnosis.read_in_shadow", ignore_result=True)
+def read_in_shadow() -> None:
+    """Let the challenger in shadow read what the champion has answered, as far as it fits into a turn."""
+    shadow.read_in_shadow()
+
+
+@shared_task(name="diagnosis.record_expiries", ignore_result=True)
+def record_expiries() -> None:
+    """Write down which consents have ended by the clock; none of them allowed anything since."""
+    consents.record_expiries()
+
+
 @shared_task(name="diagnosis.sweep_analyses", ignore_result=True)
 def sweep_analyses() -> None:
     """Return what dead workers held and ring for what nobody heard of, or for a version that nobody has loaded."""
@@ -51,6 +69,12 @@ def tick_referrals() -> None:
     referral_clock.tick()
 
 
+@shared_task(name="diagnosis.remind_of_observations", ignore_result=True)
+def remind_of_observations() -> None:
+    """Tell clinicians which lesions are to be looked at again."""
+    decisions.remind_due()
+
+
 @shared_task(name="diagnosis.send_notifications", ignore_result=True)
 def send_notifications() -> None:
     """Mail what people were not told yet."""
@@ -61,3 +85,21 @@ def send_notifications() -> None:
 def deliver_webhooks() -> None:
     """Deliver to integrators what waits."""
     webhooks.deliver_due()
+
+
+@shared_task(name="diagnosis.see_reference_sets", ignore_result=True)
+def see_reference_sets() -> None:
+    """Let a version that has just been released see the public reference sets."""
+    reference_sets.see_reference_sets()
+
+
+@shared_task(name="diagnosis.count_figures", ignore_result=True)
+def count_figures() -> None:
+    """Count anew for the insight page what has changed, so that whoever opens it need not wait for that."""
+    upkeep.catch_up()
+
+
+@shared_task(name=demo_history.TASK, ignore_result=True)
+def fill_demo() -> None:
+    """Give the demonstration a past; rung by its command, and by itself as long as something is missing."""
+    demo_history.fill_demo()

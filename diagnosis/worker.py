@@ -5,19 +5,26 @@ import socket
 from typing import Any
 
 import structlog
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutdown
 from django.conf import settings
 from django.db import DatabaseError
 
 from diagnosis.classifier.bundle import BundleRefused
-from diagnosis.services import reading
+from diagnosis.services import bell, reading
 from diagnosis.services.model_versions import NoVersionServes
 from skincare.celery import app
+from skincare.health import metrics
 from skincare.health.heartbeat import Heartbeat
 
 log = structlog.get_logger(__name__)
 
 _heartbeat: Heartbeat | None = None
+
+
+@worker_init.connect
+def tell_what_was_counted(**_: Any) -> None:
+    """Answer Prometheus from the worker's first process, where that is asked for."""
+    metrics.serve_what_workers_counted()
 
 
 @worker_process_init.connect
@@ -46,3 +53,9 @@ def end(**_: Any) -> None:
     """Say farewell."""
     if _heartbeat is not None:
         _heartbeat.stop()
+
+
+@worker_shutdown.connect
+def ring_for_the_others(**_: Any) -> None:
+    """What this worker was rung for and did not come to is not to wait for the sweep."""
+    bell.ring_for_inference()

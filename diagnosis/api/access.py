@@ -35,6 +35,9 @@ class Access(Enum):
     #: Administrators of at least one organisation. They see no patients; they answer for patients' rights.
     ADMINISTRATOR = "administrator"
     CLINICIAN_OR_ADMINISTRATOR = "clinician or administrator"
+    DERMATOLOGIST_OR_ADMINISTRATOR = "dermatologist or administrator"
+    #: Whoever answers for the network, for all organisations: no administrator is one by that. They see no patients.
+    MODEL_STEWARD = "model steward"
 
 
 class DeclaredAccess(BasePermission):
@@ -54,6 +57,8 @@ class DeclaredAccess(BasePermission):
             return method.lower() not in view.http_method_names or not hasattr(view, method.lower())
         _check_scope(request, view, method)
         if access is not Access.SIGNED_IN and not _has_role(request, access):
+            if access is Access.MODEL_STEWARD:
+                raise PermissionDenied("this is for model stewards; you are not one", code="role_missing")
             raise PermissionDenied(
                 f"this is for {_PLURAL[access]}; you are not one in any organisation", code="role_missing"
             )
@@ -67,17 +72,21 @@ _PLURAL: Final = {
     Access.CLINICIAN_OR_DERMATOLOGIST: "clinicians and dermatologists",
     Access.ADMINISTRATOR: "administrators",
     Access.CLINICIAN_OR_ADMINISTRATOR: "clinicians and administrators",
+    Access.DERMATOLOGIST_OR_ADMINISTRATOR: "dermatologists and administrators",
 }
 
 
 def _has_role(request: Request, access: Access) -> bool:
+    if access is Access.MODEL_STEWARD:
+        return signed_in(request).is_model_steward
     clinicians = (Access.CLINICIAN, Access.CLINICIAN_OR_ADMINISTRATOR, Access.CLINICIAN_OR_DERMATOLOGIST)
     if access in clinicians and clinics_of(request):
         return True
-    if access in (Access.DERMATOLOGIST, Access.CLINICIAN_OR_DERMATOLOGIST):
-        return services_of_dermatologist(signed_in(request)).exists()
-    administrators_too = access in (Access.ADMINISTRATOR, Access.CLINICIAN_OR_ADMINISTRATOR)
-    return administrators_too and organisations_of_administrator(signed_in(request)).exists()
+    dermatologists = (Access.DERMATOLOGIST, Access.CLINICIAN_OR_DERMATOLOGIST, Access.DERMATOLOGIST_OR_ADMINISTRATOR)
+    if access in dermatologists and services_of_dermatologist(signed_in(request)).exists():
+        return True
+    administrators = (Access.ADMINISTRATOR, Access.CLINICIAN_OR_ADMINISTRATOR, Access.DERMATOLOGIST_OR_ADMINISTRATOR)
+    return access in administrators and organisations_of_administrator(signed_in(request)).exists()
 
 
 def _check_scope(request: Request, view: APIView, method: str) -> None:
@@ -105,9 +114,13 @@ def signed_in(request: Request) -> User:
 
 def clinics_of(request: Request) -> list[UUID]:
     """Ids of the organisations where the user is a clinician; asked once in a request."""
-    known: list[UUID] | None = getattr(request, "_clinics", None)
+    return list(_clinics(request))
+
+
+def _clinics(request: Request) -> dict[UUID, Organisation]:
+    known: dict[UUID, Organisation] | None = getattr(request, "_clinics", None)
     if known is None:
-        known = list(organisations_of_clinician(signed_in(request)).values_list("pk", flat=True))
+        known = {clinic.pk: clinic for clinic in organisations_of_clinician(signed_in(request))}
         request._clinics = known  # type: ignore[attr-defined]
     return known
 
@@ -124,4 +137,4 @@ def organisation_for(request: Request, wanted: UUID | None) -> Organisation:
         raise Refusal("organisation_missing", f"say in which organisation: one of {choices}", field="organisation")
     if wanted is not None and wanted not in clinics:
         raise Refusal("not_found", f"you are not a clinician in an organisation {wanted}", field="organisation")
-    return Organisation.objects.get(pk=wanted or clinics[0])
+    return _clinics(request)[wanted or clinics[0]]

@@ -219,7 +219,7 @@ class ImageDocument(serializers.ModelSerializer[CaseImage]):
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_content(self, image: CaseImage) -> str | None:
         """The link."""
-        if self.context["erased"]:
+        if image.case.patient.erased:
             return None
         request: Request = self.context["request"]
         return link_to(request, image, signed_in(request))
@@ -244,6 +244,9 @@ class CaseSummaryDocument(serializers.ModelSerializer[Case]):
     predicted = serializers.SerializerMethodField()
     recommendation = serializers.SerializerMethodField()
     checklist_score = serializers.IntegerField()
+    answered_at = serializers.DateTimeField(
+        source="analysis.finished_at", allow_null=True, help_text="When the analysis came to its end."
+    )
     url = serializers.SerializerMethodField()
 
     class Meta:
@@ -266,6 +269,7 @@ class CaseSummaryDocument(serializers.ModelSerializer[Case]):
             "malignancy_risk",
             "predicted",
             "recommendation",
+            "answered_at",
         ]
 
     def get_state_text(self, case: Case) -> str:
@@ -300,7 +304,7 @@ class CaseDocument(serializers.ModelSerializer[Case]):
     )
     checklist = ChecklistDocument(source="*")
     note = serializers.SerializerMethodField()
-    images = serializers.SerializerMethodField()
+    images = ImageDocument(many=True, read_only=True)
     analysis = AnalysisDocument()
     links = serializers.SerializerMethodField()
 
@@ -328,6 +332,8 @@ class CaseDocument(serializers.ModelSerializer[Case]):
             "growth",
             "personal_hx_mm",
             "family_hx_mm",
+            "personal_hx_skin_cancer",
+            "sun_damage",
             "immunosuppression",
             "note",
             "images",
@@ -346,12 +352,6 @@ class CaseDocument(serializers.ModelSerializer[Case]):
     def get_note(self, case: Case) -> str:
         """Decrypted."""
         return "" if case.patient.erased else case.note
-
-    @extend_schema_field(ImageDocument(many=True))
-    def get_images(self, case: Case) -> Any:
-        """In the order they were sent."""
-        context = {**self.context, "erased": case.patient.erased}
-        return ImageDocument(case.images.all(), many=True, context=context).data
 
     @extend_schema_field(LinksDocument())
     def get_links(self, case: Case) -> dict[str, str | None]:

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any, ClassVar, Final
 
 import django_filters
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -20,6 +20,7 @@ from diagnosis.api.case_documents import CaseDocument, CaseSummaryDocument, poll
 from diagnosis.api.examples import EXAMPLE_ANSWERED, EXAMPLE_SUMMARY, EXAMPLE_WAITING
 from diagnosis.api.pagination import NewestSubmissionFirst, refuse_unknown_parameters
 from diagnosis.api.parsers import SubmissionParser
+from diagnosis.api.reused import Reused
 from diagnosis.api.schema import problem_examples
 from diagnosis.api.submission import EXAMPLE_CASE, SubmissionParts, read_submission
 from diagnosis.api.views import ApiView
@@ -53,6 +54,8 @@ class CaseFilter(django_filters.FilterSet):  # type: ignore[misc]
         """Those in one state."""
         return cases.in_state(CaseState(value))
 
+
+_case_document = Reused(CaseDocument)
 
 _ETAG_NOTE = (
     "Answers carry an `ETag`; send it back as `If-None-Match` while you poll and an unchanged case answers 304 with no "
@@ -124,10 +127,13 @@ class CasesView(ApiView):
         read = read_submission(request)
         user = signed_in(request)
         submission = submit_case(user=user, organisation=read.organisation, new=read.new, digest=read.digest)
-        case = _whole(request).get(pk=submission.case.pk)
+        case = submission.case
         if submission.replayed:
+            case = _whole(request).get(pk=case.pk)
             record_reads(user, [(case.organisation_id, case.patient_id)])
-        response = Response(CaseDocument(case, context={"request": request}).data, status=201)
+        else:
+            prefetch_related_objects([case], "images")
+        response = Response(_case_document.document(case, request=request), status=201)
         response["Location"] = request.build_absolute_uri(reverse("case", kwargs={"pk": case.pk}))
         if submission.replayed:
             response["Idempotency-Replayed"] = "true"
@@ -168,7 +174,7 @@ class CaseView(ApiView):
             return unchanged
         case = get_object_or_404(_whole(request), pk=pk)
         record_reads(user, [(case.organisation_id, case.patient_id)])
-        response = Response(CaseDocument(case, context={"request": request}).data)
+        response = Response(_case_document.document(case, request=request))
         response["ETag"] = etag
         return _with_poll_hint(response, case)
 
@@ -194,7 +200,7 @@ class CaseRetryView(ApiView):
         retry(user=user, case=case)
         case = _whole(request).get(pk=pk)
         record_reads(user, [(case.organisation_id, case.patient_id)])
-        response = Response(CaseDocument(case, context={"request": request}).data, status=202)
+        response = Response(_case_document.document(case, request=request), status=202)
         return _with_poll_hint(response, case)
 
 

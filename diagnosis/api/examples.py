@@ -29,6 +29,7 @@ EXAMPLE_SUMMARY: Final = {
     "malignancy_risk": 0.61,
     "predicted": "mel",
     "recommendation": "refer_urgently",
+    "answered_at": "2026-11-23T09:12:44.512000Z",
 }
 
 _NETWORK_DECIDED: Final = (
@@ -95,6 +96,8 @@ EXAMPLE_WAITING: Final = {
     "growth": True,
     "personal_hx_mm": False,
     "family_hx_mm": None,
+    "personal_hx_skin_cancer": None,
+    "sun_damage": None,
     "immunosuppression": None,
     "note": "Noticed by her partner in spring.",
     "images": [

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -54,8 +53,8 @@ class ImageContentView(ApiView):
     def get(self, request: Request, pk: Any) -> HttpResponse:
         """Fetch a photograph."""
         user = signed_in(request)
-        cases = Q(case__in=Case.objects.for_user(user)) | Q(case__in=Case.objects.referred_to(user))
-        images = CaseImage.objects.filter(cases)
+        cases = Case.objects.for_user(user) | Case.objects.referred_to(user)
+        images = CaseImage.objects.filter(case__in=cases)
         image = get_object_or_404(images.select_related("case__patient__data_key_row"), pk=pk)
         image_links.check(request.query_params.get("signature", ""), image, user)
         patient = image.case.patient

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -62,8 +61,8 @@ class MapView(ApiView):
         """Draw the map."""
         user = signed_in(request)
         refuse_unknown_parameters(request, {"class"})
-        cases = Q(case__in=Case.objects.for_user(user)) | Q(case__in=Case.objects.referred_to(user))
-        analyses = Analysis.objects.filter(cases).prefetch_related("case__images")
+        cases = Case.objects.for_user(user) | Case.objects.referred_to(user)
+        analyses = Analysis.objects.filter(case__in=cases).prefetch_related("case__images")
         analysis = get_object_or_404(analyses.select_related("case__patient__data_key_row"), pk=pk)
         if answer_withheld(user, analysis.case):
             raise Problem(403, "read_first", "record your own read first; the network's answer follows it")

@@ -17,6 +17,7 @@ from diagnosis.models import FitzpatrickSkinType, Patient, Sex
 from diagnosis.services.patients import NewPatient, create_patient
 from skincare.accounts.models import Organisation, TokenScope
 from skincare.audit.record import record_reads
+from skincare.encryption import folded_name
 
 
 class DescribedPatient(StrictSerializer):
@@ -78,10 +79,22 @@ class PatientDocument(serializers.ModelSerializer[Patient]):
         return None if patient.erased else patient.birth_date or None
 
 
-class RecordNumber(StrictSerializer):
-    """A record number to look up."""
+class WantedPatient(StrictSerializer):
+    """Who is looked for: a record number, or a name together with a birth date."""
 
-    record_number = serializers.CharField(max_length=100)
+    record_number = serializers.CharField(max_length=100, required=False)
+    name = serializers.CharField(max_length=200, required=False)
+    birth_date = serializers.DateField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Take one way of looking, whole."""
+        if set(attrs) not in ({"record_number"}, {"name", "birth_date"}):
+            raise serializers.ValidationError(
+                "send record_number alone, or name and birth_date together", code="one_way_needed"
+            )
+        if "name" in attrs and not folded_name(attrs["name"]):
+            raise serializers.ValidationError({"name": ["a name needs letters or digits"]}, code="no_letters")
+        return attrs
 
 
 EXAMPLE_NEW_PATIENT: Final = {
@@ -172,31 +185,39 @@ class PatientView(ApiView):
 
 
 class PatientLookUpView(ApiView):
-    """Finding patients by record number."""
+    """Finding patients by record number, or by name and birth date."""
 
     access: ClassVar = {"POST": Access.CLINICIAN}
-    #: It changes nothing. A GET would leave record numbers in the logs of every proxy on the way.
+    #: It changes nothing. A GET would leave record numbers and names in the logs of every proxy on the way.
     scopes: ClassVar = {"POST": TokenScope.READ}
 
     @extend_schema(
         operation_id="patient_look_up",
-        summary="Find patients by record number",
-        description="The number matches whole, in any case and spacing, through a keyed index. It travels in the body, "
-        "because addresses end up in logs.",
+        summary="Find patients by record number, or by name and birth date",
+        description="Send `record_number` alone, or `name` and `birth_date` together; both match by keyed indexes. "
+        "A number matches whole, in any case and spacing. A name matches whole, too: its words in any order and case, "
+        "with or without accents, hyphens and apostrophes (*O'Brien-Smith, José* is found as *jose obrien smith*); "
+        "other spellings are not found (*Müller* is found as *Muller*, not as *Mueller*). Several patients can share a "
+        "name and a birth date. All travels in the body, because addresses end up in logs.",
         tags=["Patients"],
-        request=RecordNumber,
+        request=WantedPatient,
         responses={200: PatientDocument(many=True), **problem_examples(400, 401, 403)},
         examples=[
-            OpenApiExample("Look up", value={"record_number": "HRS-20481"}, request_only=True),
+            OpenApiExample("By record number", value={"record_number": "HRS-20481"}, request_only=True),
+            OpenApiExample("By name", value={"name": "Lindqvist Maria", "birth_date": "1961-04-17"}, request_only=True),
             *_SHOWN,
         ],
     )
     def post(self, request: Request) -> Response:
         """Find patients."""
-        form = RecordNumber(data=request.data)
+        form = WantedPatient(data=request.data)
         form.is_valid(raise_exception=True)
         clinics = Organisation.objects.filter(pk__in=clinics_of(request))
-        found = list(_visible(request).with_record_number(form.validated_data["record_number"], clinics))
+        wanted: dict[str, Any] = form.validated_data
+        if "record_number" in wanted:
+            found = list(_visible(request).with_record_number(wanted["record_number"], clinics))
+        else:
+            found = list(_visible(request).with_name(wanted["name"], wanted["birth_date"], clinics))
         record_reads(signed_in(request), [(patient.organisation_id, patient.pk) for patient in found])
         return Response(PatientDocument(found, many=True).data)
 

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
+from psycopg2 import errorcodes
 from rest_framework import exceptions, serializers
 
 from diagnosis.models.sealed import PatientErased
@@ -19,7 +20,7 @@ from diagnosis.services.errors import Conflict, Refusal
 PROBLEM_JSON: Final = "application/problem+json"
 
 #: Codes of refusals that have a status of their own; all others are 422, or 409 for a conflict.
-_STATUS_OF_CODE: Final = {"not_found": 404, "too_many_bytes": 413}
+_STATUS_OF_CODE: Final = {"not_found": 404, "too_many_bytes": 413, "too_many_attempts": 429}
 #: Detail shown when a form has more faults than a sentence can hold.
 _FAULTS_IN_DETAIL: Final = 3
 
@@ -85,6 +86,11 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
 Explained = tuple[int, str, str, Sequence[Fault], Mapping[str, str]]
 
 
+def _only_reads(error: DatabaseError) -> bool:
+    """Whether the database refused to write: a standby, or a cluster that fails over."""
+    return getattr(error.__cause__, "pgcode", None) == errorcodes.READ_ONLY_SQL_TRANSACTION
+
+
 def _explain(error: Exception) -> Explained:
     match error:
         case Problem():
@@ -112,7 +118,10 @@ def _explain(error: Exception) -> Explained:
         case SuspiciousOperation():
             return 400, "malformed", f"the request cannot be read: {error}", [], {}
         case OperationalError() | InterfaceError():
-            detail = "the database does not answer; nothing was stored; send the same request again"
+            detail = "the database does not answer; send the same request again, it is stored once"
+            return 503, "database_unavailable", detail, [], {"Retry-After": "2"}
+        case InternalError() if _only_reads(error):
+            detail = "the database takes no writes at the moment; nothing was stored; send the same request again"
             return 503, "database_unavailable", detail, [], {"Retry-After": "2"}
         case OSError():
             detail = "the store of photographs does not answer; nothing was stored; send the same request again"

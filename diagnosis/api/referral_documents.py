@@ -9,11 +9,13 @@ from diagnosis.api.case_documents import AnalysisDocument, ImageDocument
 from diagnosis.classifier.diagnoses import diagnoses
 from diagnosis.models import Assessment, Case, FirstRead, Message, Referral
 from diagnosis.models.cases import CHECKLIST_POINTS
+from diagnosis.services import notifications
 from diagnosis.services.first_reads import must_read_first, own_read, sees_other_reads, show_answer
 from diagnosis.services.referral_messages import unread_counts
 from diagnosis.services.referral_states import Who, allowed, parts_of, person
 from diagnosis.services.second_opinions import consensus_of
 from diagnosis.services.worklist import reason
+from skincare.accounts.models import User
 
 
 def summary(referral: Referral) -> dict[str, Any]:
@@ -36,6 +38,24 @@ def summary(referral: Referral) -> dict[str, Any]:
     }
 
 
+def listed_for_clinic(user: User, referrals: list[Referral]) -> list[dict[str, Any]]:
+    """Referrals in the list of the clinic that sent them, each with what the user has not seen of it yet."""
+    unread = unread_counts(user, referrals)
+    news = notifications.unseen(user, referrals)
+    return [
+        {
+            **summary(referral),
+            "patient": referral.case.patient_id,
+            "lesion": referral.case.lesion_id,
+            "service_name": referral.service.name,
+            "answered_at": referral.answered_at,
+            "unread_messages": unread.get(referral.pk, 0),
+            "news": referral.pk in news,
+        }
+        for referral in referrals
+    ]
+
+
 def listed_for_reader(referral: Referral, *, blind: bool) -> dict[str, Any]:
     """The same with the reason for its place in the worklist."""
     return {**summary(referral), "reason": reason(referral, blind=blind)}
@@ -53,6 +73,9 @@ def whole(referral: Referral, request: Request) -> dict[str, Any]:
     assessments = list(referral.assessments.all()) if others or Who.CLINICIAN in parts else []
     return {
         **summary(referral),
+        "service_name": referral.service.name,
+        "answered_at": referral.answered_at,
+        "state_since": referral.state_since,
         "question": referral.question,
         "decline_reason": referral.decline_reason or None,
         "explanation": referral.explanation,
@@ -80,14 +103,13 @@ def _clinical(case: Case, request: Request) -> dict[str, Any]:
     plain = (
         "seen_at", "age_approx", "sex", "anatom_site_general", "fitzpatrick_skin_type", "suspicion", "impression",
         *CHECKLIST_POINTS, "checklist_score", "bleeding", "growth", "personal_hx_mm", "family_hx_mm",
+        "personal_hx_skin_cancer", "sun_damage",
         "immunosuppression",
     )  # fmt: skip
-    erased = case.patient.erased
-    context = {"request": request, "erased": erased}
     return {
         **{name: getattr(case, name) for name in plain},
-        "note": "" if erased else case.note,
-        "images": ImageDocument(case.images.all(), many=True, context=context).data,
+        "note": "" if case.patient.erased else case.note,
+        "images": ImageDocument(case.images.all(), many=True, context={"request": request}).data,
     }
 
 
@@ -124,6 +146,7 @@ def assessment(referral: Referral, signed: Assessment) -> dict[str, Any]:
 def message(referral: Referral, written: Message) -> dict[str, Any]:
     """A message."""
     written.referral = referral
+    photographs = [image.pk for image in sorted(written.images.all(), key=lambda image: image.position)]
     return {
         "id": written.pk,
         "author": person(written.author),
@@ -131,7 +154,8 @@ def message(referral: Referral, written: Message) -> dict[str, Any]:
         "kind": written.kind,
         "sent_at": written.sent_at,
         "text": written.text,
-        "images": written.images.count(),
+        "images": len(photographs),
+        "photographs": photographs,
     }
 
 
@@ -150,8 +174,20 @@ EXAMPLE_SUMMARY: Final = {
     "anatom_site_general": "upper extremity",
     "revision": 1,
 }
+EXAMPLE_LISTED: Final = {
+    **EXAMPLE_SUMMARY,
+    "patient": "9b2fd2d4-77a9-4a0e-8f63-2a1c5f0b7e55",
+    "lesion": "1d7e7a5c-0f3c-4a35-9d0f-3e2f6b8a9c01",
+    "service_name": "Skin Centre",
+    "answered_at": None,
+    "unread_messages": 0,
+    "news": False,
+}
 EXAMPLE_WHOLE: Final = {
     **EXAMPLE_SUMMARY,
+    "service_name": "Skin Centre",
+    "answered_at": None,
+    "state_since": "2026-11-23T09:20:00Z",
     "question": "Melanoma?",
     "decline_reason": None,
     "explanation": "",

@@ -2,24 +2,30 @@
 
 from typing import Any, ClassVar
 
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnosis.api.access import Access, signed_in
 from diagnosis.api.fields import OneOf, StrictSerializer
+from diagnosis.api.images import JpegRenderer
+from diagnosis.api.parsers import BoundedJSONParser, SubmissionParser
 from diagnosis.api.problems import Problem
 from diagnosis.api.referral_documents import EXAMPLE_WHOLE, message
 from diagnosis.api.referrals import shown, visible
 from diagnosis.api.schema import problem_examples
 from diagnosis.api.views import ApiView
 from diagnosis.classifier.diagnoses import diagnoses
-from diagnosis.models import MessageKind, Plan, Referral
-from diagnosis.services import referral_messages
+from diagnosis.models import MessageImage, MessageKind, Plan, Referral
+from diagnosis.models.diagnosis_names import name_of
+from diagnosis.services import notifications, referral_messages
 from diagnosis.services.assessments import NewAssessment, amend_assessment, sign_assessment
+from diagnosis.services.files import open_sealed
 from diagnosis.services.first_reads import NewRead, asked_opinion, own_read, record_first_read
 from diagnosis.services.signing import SESSION, TOKEN, Proof
 from skincare.accounts.models import ApiToken, TokenScope
@@ -53,6 +59,12 @@ class MessageForm(StrictSerializer):
 
     kind = OneOf(choices=MessageKind.choices, default=MessageKind.NOTE)
     text = serializers.CharField(max_length=5000, help_text="Kept encrypted.")
+    images = serializers.ListField(
+        child=serializers.FileField(),
+        required=False,
+        max_length=referral_messages.MOST_IMAGES,
+        help_text="Photographs, JPEG or PNG; only as multipart/form-data. Kept encrypted, without metadata.",
+    )
 
 
 class FirstReadView(ApiView):
@@ -130,12 +142,13 @@ class MessagesView(ApiView):
 
     access: ClassVar = {"GET": Access.CLINICIAN_OR_DERMATOLOGIST, "POST": Access.CLINICIAN_OR_DERMATOLOGIST}
     scopes: ClassVar = {"GET": TokenScope.READ, "POST": TokenScope.WRITE}
+    parser_classes = [BoundedJSONParser, SubmissionParser]
 
     @extend_schema(
         operation_id="referral_message_list",
         summary="Show the messages of a referral, and take them as seen",
         tags=["Referrals"],
-        responses={200: _BODY, **problem_examples(401, 403, 404)},
+        responses={200: _ROWS, **problem_examples(401, 403, 404)},
         examples=[OpenApiExample("One", value=[{"kind": "question", "text": "Since when?"}], response_only=True)],
     )
     def get(self, request: Request, pk: Any) -> Response:
@@ -146,13 +159,20 @@ class MessagesView(ApiView):
         operation_id="referral_message_create",
         summary="Write a message, ask the clinician, or reply",
         tags=["Referrals"],
-        request=MessageForm,
-        responses={201: _BODY, **problem_examples(400, 401, 403, 404, 409, 410, 422)},
+        description="As JSON, or as multipart/form-data with up to five photographs in parts named `images`.",
+        request={"application/json": MessageForm, "multipart/form-data": MessageForm},
+        responses={201: _ROWS, **problem_examples(400, 401, 403, 404, 409, 410, 413, 415, 422)},
         examples=[
             OpenApiExample(
                 "Sent", value=[{"kind": "question", "text": "Since when?"}], response_only=True, status_codes=["201"]
             ),
             OpenApiExample("Ask", value={"kind": "question", "text": "Since when?"}, request_only=True),
+            OpenApiExample(
+                "With a photograph",
+                value={"kind": "reply", "text": "Taken again, closer.", "images": ["closer.jpg"]},
+                request_only=True,
+                media_type="multipart/form-data",
+            ),
         ],
     )
     def post(self, request: Request, pk: Any) -> Response:
@@ -165,18 +185,80 @@ class MessagesView(ApiView):
             MessageKind.REPLY: referral_messages.reply_to_question,
             MessageKind.NOTE: referral_messages.send_message,
         }[MessageKind(form.validated_data["kind"])]
-        write(user=signed_in(request), referral_id=referral.pk, text=form.validated_data["text"])
+        write(
+            user=signed_in(request),
+            referral_id=referral.pk,
+            text=form.validated_data["text"],
+            images=[upload.read() for upload in form.validated_data.get("images", ())],
+        )
         return _messages(request, referral, 201)
+
+
+class MessagePhotographView(ApiView):
+    """A photograph that came with a message."""
+
+    access: ClassVar = {"GET": Access.CLINICIAN_OR_DERMATOLOGIST}
+    renderer_classes = [JpegRenderer]
+
+    @extend_schema(
+        operation_id="referral_message_photograph",
+        summary="Fetch a photograph that came with a message",
+        tags=["Referrals"],
+        responses={
+            (200, "image/jpeg"): OpenApiResponse(OpenApiTypes.BINARY, examples=[OpenApiExample("JPEG", value="…")]),
+            **problem_examples(401, 403, 404, 410),
+        },
+    )
+    def get(self, request: Request, pk: Any, image: Any) -> HttpResponse:
+        """Fetch it."""
+        referral = visible(request, pk)
+        _messages_may_be_seen(request, referral)
+        found = get_object_or_404(MessageImage.objects.filter(message__referral=referral), pk=image)
+        patient = referral.case.patient
+        content = open_sealed(patient, found.photograph_file)
+        record_reads(signed_in(request), [(patient.organisation_id, patient.pk)])
+        return HttpResponse(
+            content,
+            content_type="image/jpeg",
+            headers={"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"},
+        )
+
+
+def _messages_may_be_seen(request: Request, referral: Referral) -> None:
+    user = signed_in(request)
+    if asked_opinion(user, referral) is not None and own_read(user, referral) is None:
+        raise Problem(403, "read_first", "record your own read first; the messages follow it")
 
 
 def _messages(request: Request, referral: Referral, status: int = 200) -> Response:
     user = signed_in(request)
-    if asked_opinion(user, referral) is not None and own_read(user, referral) is None:
-        raise Problem(403, "read_first", "record your own read first; the messages follow it")
+    _messages_may_be_seen(request, referral)
     record_reads(user, [(referral.case.organisation_id, referral.case.patient_id)])
-    written = [message(referral, each) for each in referral.messages.select_related("author")]
+    messages = referral.messages.select_related("author").prefetch_related("images")
+    written = [message(referral, each) for each in messages]
     referral_messages.mark_seen(user=user, referral=referral)
     return Response(written, status=status)
+
+
+class SeenView(ApiView):
+    """That the clinician has looked at a referral."""
+
+    access: ClassVar = {"POST": Access.CLINICIAN}
+
+    @extend_schema(
+        operation_id="referral_seen",
+        summary="Say that you have seen what happened to a referral, and its messages",
+        tags=["Referrals"],
+        request=None,
+        responses={204: OpenApiResponse(description="Seen."), **problem_examples(401, 403, 404)},
+    )
+    def post(self, request: Request, pk: Any) -> Response:
+        """See."""
+        referral = visible(request, pk)
+        user = signed_in(request)
+        referral_messages.mark_seen(user=user, referral=referral)
+        notifications.mark_seen(user=user, referral=referral)
+        return Response(status=204)
 
 
 class DiagnosesView(ApiView):
@@ -187,12 +269,21 @@ class DiagnosesView(ApiView):
     @extend_schema(
         operation_id="diagnosis_list",
         summary="List the diagnoses that a doctor may state",
+        description="`name` is in the user's language; `code` and `levels`, the ISIC dictionary's words, never change.",
         tags=["Referrals"],
         responses={200: _ROWS, **problem_examples(401)},
         examples=[
             OpenApiExample(
                 "One",
-                value=[{"code": "nevus", "levels": ["Benign", "…", "Nevus"], "class": "nv", "malignant": False}],
+                value=[
+                    {
+                        "code": "nevus",
+                        "name": "Nevus",
+                        "levels": ["Benign", "…", "Nevus"],
+                        "class": "nv",
+                        "malignant": False,
+                    }
+                ],
                 response_only=True,
             )
         ],
@@ -203,6 +294,7 @@ class DiagnosesView(ApiView):
             [
                 {
                     "code": each.code,
+                    "name": name_of(each.code),
                     "levels": each.levels,
                     "class": each.network_class or None,
                     "malignant": each.malignant,

@@ -21,7 +21,15 @@ from diagnosis.api.access import Access, clinics_of, signed_in
 from diagnosis.api.fields import OneOf, StrictSerializer
 from diagnosis.api.pagination import NewestFirst, refuse_unknown_parameters
 from diagnosis.api.problems import Problem
-from diagnosis.api.referral_documents import EXAMPLE_SUMMARY, EXAMPLE_WHOLE, listed_for_reader, summary, whole
+from diagnosis.api.referral_documents import (
+    EXAMPLE_LISTED,
+    EXAMPLE_SUMMARY,
+    EXAMPLE_WHOLE,
+    listed_for_clinic,
+    listed_for_reader,
+    summary,
+    whole,
+)
 from diagnosis.api.schema import problem_examples
 from diagnosis.api.views import ApiView
 from diagnosis.models import Case, DeclineReason, Referral, Urgency
@@ -29,8 +37,9 @@ from diagnosis.models.service_policies import services_of_dermatologist
 from diagnosis.services import referrals as services
 from diagnosis.services.errors import Refusal
 from diagnosis.services.first_reads import answer_withheld
+from diagnosis.services.notifications import with_news
 from diagnosis.services.referral_states import Action
-from diagnosis.services.worklist import WHOSE, filters_of, worklist
+from diagnosis.services.worklist import STATES, WHOSE, filters_of, worklist
 from diagnosis.services.worklist_order import policy_of
 from skincare.accounts.models import Organisation
 from skincare.audit.record import record_reads
@@ -97,18 +106,33 @@ class ReferralsView(ApiView):
     @extend_schema(
         operation_id="referral_list",
         summary="List the referrals of your clinics, the newest first",
+        description="`news` says that something happened that you have not seen (see referrals/{id}/seen/).",
         tags=["Referrals"],
+        parameters=[
+            OpenApiParameter("open", OpenApiTypes.STR, enum=["true"], description="Only those still to be answered."),
+            OpenApiParameter("news", OpenApiTypes.STR, enum=["true"], description="Only those with something unseen."),
+            OpenApiParameter("case", OpenApiTypes.UUID),
+            OpenApiParameter("lesion", OpenApiTypes.UUID),
+        ],
         responses={200: _BODY, **problem_examples(400, 401, 403)},
-        examples=[OpenApiExample("A page", value={"next": None, "results": [EXAMPLE_SUMMARY]}, response_only=True)],
+        examples=[OpenApiExample("A page", value={"next": None, "results": [EXAMPLE_LISTED]}, response_only=True)],
     )
     def get(self, request: Request) -> Response:
         """List."""
-        refuse_unknown_parameters(request, {"cursor", "page_size"})
-        rows = Referral.objects.for_clinician(signed_in(request)).select_related("case__organisation", "claimed_by")
+        refuse_unknown_parameters(request, {"cursor", "page_size", "open", "news", "case", "lesion"})
+        user = signed_in(request)
+        rows = Referral.objects.for_clinician(user).select_related("case__organisation", "claimed_by", "service")
+        if _flag(request, "open"):
+            rows = rows.open()
+        if _flag(request, "news"):
+            rows = rows.filter(with_news(user))
+        for name, field in (("case", "case"), ("lesion", "case__lesion")):
+            if name in request.query_params:
+                rows = rows.filter(**{field: _uuid(request, name)})
         page = self.paginate_queryset(rows)
         assert page is not None
-        record_reads(signed_in(request), [(row.case.organisation_id, row.case.patient_id) for row in page])
-        return self.get_paginated_response([summary(row) for row in page])
+        record_reads(user, [(row.case.organisation_id, row.case.patient_id) for row in page])
+        return self.get_paginated_response(listed_for_clinic(user, page))
 
     @extend_schema(
         operation_id="referral_create",
@@ -257,6 +281,9 @@ class WorklistView(ApiView):
             OpenApiParameter("urgency", OpenApiTypes.STR, enum=Urgency.values),
             OpenApiParameter("clinic", OpenApiTypes.UUID),
             OpenApiParameter("anatom_site_general", OpenApiTypes.STR),
+            OpenApiParameter(
+                "states", OpenApiTypes.STR, enum=STATES, description="All: answered ones too, newest first."
+            ),
             OpenApiParameter("cursor", OpenApiTypes.STR, description="From the `next` link of the page before."),
         ],
         responses={200: _BODY, **problem_examples(400, 401, 403, 404, 422)},
@@ -271,7 +298,7 @@ class WorklistView(ApiView):
     def get(self, request: Request) -> Response:
         """List."""
         user = signed_in(request)
-        known = {"whose", "urgency", "clinic", "anatom_site_general"}
+        known = {"whose", "urgency", "clinic", "anatom_site_general", "states"}
         refuse_unknown_parameters(request, {*known, "service", "cursor"})
         mine = {str(service.pk): service for service in services_of_dermatologist(user)}
         wanted = request.query_params.get("service") or (next(iter(mine)) if len(mine) == 1 else "")
@@ -288,6 +315,21 @@ class WorklistView(ApiView):
             text = base64.urlsafe_b64encode(f"{page.next_key[0]}|{page.next_key[1]}".encode()).decode()
             following = replace_query_param(request.build_absolute_uri(), "cursor", text)
         return Response({"next": following, "results": [listed_for_reader(r, blind=blind) for r in page.referrals]})
+
+
+def _flag(request: Request, name: str) -> bool:
+    value = request.query_params.get(name)
+    if value not in (None, "true"):
+        raise Problem(400, "invalid", f"{name} can only be true", field=name)
+    return value is not None
+
+
+def _uuid(request: Request, name: str) -> UUID:
+    value = request.query_params[name]
+    try:
+        return UUID(value)
+    except ValueError as error:
+        raise Problem(400, "invalid", f"{value!r} is no UUID", field=name) from error
 
 
 def _cursor(request: Request) -> tuple[int, UUID] | None:

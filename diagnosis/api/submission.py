@@ -17,6 +17,7 @@ from diagnosis.api.lesions import EXAMPLE_NEW_LESION, DescribedLesion
 from diagnosis.api.parsers import PART_CASE, PART_IMAGES, read_part_case
 from diagnosis.api.patients import EXAMPLE_NEW_PATIENT, DescribedPatient
 from diagnosis.api.problems import Problem
+from diagnosis.api.reused import Reused
 from diagnosis.api.schema import DIAGNOSES
 from diagnosis.models import ImageKind, Suspicion
 from diagnosis.models.cases import CHECKLIST_POINTS
@@ -79,6 +80,10 @@ class CaseForm(StrictSerializer):
     growth = Flag()
     personal_hx_mm = Flag(required=False, allow_null=True, help_text="Previous melanoma.")
     family_hx_mm = Flag(required=False, allow_null=True, help_text="Melanoma in a parent, sibling or child.")
+    personal_hx_skin_cancer = Flag(required=False, allow_null=True, help_text="Skin cancer other than melanoma before.")
+    sun_damage = Flag(
+        required=False, allow_null=True, help_text="Much sun: sunburns as a child, outdoor work or sunbeds."
+    )
     immunosuppression = Flag(required=False, allow_null=True)
     note = serializers.CharField(max_length=5000, required=False, allow_blank=True, help_text="Kept encrypted.")
 
@@ -93,6 +98,9 @@ class SubmissionParts(serializers.Serializer[Any]):
         max_length=MOST_IMAGES,
         help_text="JPEG or PNG, at least 224x224 pixels, at most 26 MB each.",
     )
+
+
+_case_form = Reused(CaseForm)
 
 
 @dataclass(frozen=True)
@@ -130,9 +138,7 @@ def understood(request: Request, key: UUID, sent: dict[str, Any], uploads: list[
     Raises:
         Problem, ValidationError, Refusal: something is missing, unknown or not acceptable.
     """
-    form = CaseForm(data=sent)
-    form.is_valid(raise_exception=True)
-    fields: dict[str, Any] = form.validated_data
+    fields: dict[str, Any] = _case_form.validated(sent)
     if fields.get("id", key) != key:
         raise Problem(400, "invalid", f"id {fields['id']} differs from the Idempotency-Key {key}", field="id")
     images = _images(uploads, [ImageKind(image["kind"]) for image in fields["images"]])
@@ -150,6 +156,8 @@ def understood(request: Request, key: UUID, sent: dict[str, Any], uploads: list[
             growth=fields["growth"],
             personal_hx_mm=fields.get("personal_hx_mm"),
             family_hx_mm=fields.get("family_hx_mm"),
+            personal_hx_skin_cancer=fields.get("personal_hx_skin_cancer"),
+            sun_damage=fields.get("sun_damage"),
             immunosuppression=fields.get("immunosuppression"),
             note=fields.get("note", ""),
         ),
@@ -224,5 +232,7 @@ EXAMPLE_CASE: Final = {
     "growth": True,
     "personal_hx_mm": False,
     "family_hx_mm": None,
+    "personal_hx_skin_cancer": None,
+    "sun_damage": None,
     "note": "Noticed by her partner in spring.",
 }

@@ -1,4 +1,4 @@
-"""How often one may call: counters in Valkey, which let everything through when Valkey does not answer."""
+"""How often one may call: counters in Valkey. When it does not answer, the audit record counts what is guessed."""
 
 import hashlib
 import time
@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
-from skincare.accounts.events import wrong_codes_since
+from skincare.accounts.events import refused_since
 from skincare.accounts.models import User
 
 UNCOUNTED = Counter("skincare_throttle_uncounted_total", "Requests let through because the counters did not answer")
@@ -123,11 +123,14 @@ def _digest(account: str) -> str:
 class LogInAttempts(Attempts):
     """Wrong passwords, by account and address, by account, and by address.
 
-    The limit for an account from everywhere is wide: a stranger should not be able to lock a clinician out.
+    The limit for an account from everywhere is wide: a stranger should not be able to lock a clinician out. Where the
+    counters do not answer, the audit record counts what an account was tried with: who can take Valkey away must not
+    be able to guess passwords by it.
     """
 
     def __init__(self, email: str, address: str | None) -> None:
-        account = _digest(email.strip().lower())
+        self._email, self._address = email.strip().lower(), address
+        account = _digest(self._email)
         super().__init__(
             {
                 "login_account_and_address": f"{account}:{address}",
@@ -135,6 +138,25 @@ class LogInAttempts(Attempts):
                 "login_address": str(address),
             }
         )
+
+    def count(self) -> None:
+        """Count this attempt.
+
+        Raises:
+            Throttled: too many have failed.
+        """
+        super().count()
+        user = (
+            User.objects.filter(email=self._email).first()
+            if counters.are_silent() and "\0" not in self._email
+            else None
+        )
+        if user is None:
+            return
+        for scope, address in (("login_account_and_address", self._address), ("login_account", None)):
+            number, seconds = rate_of(scope)
+            if refused_since(user, step="password", seconds=seconds, address=address) >= number:
+                raise Throttled(wait=seconds, detail=f"too many failed {self.what}; wait before the next")
 
 
 class CodeAttempts(Attempts):
@@ -157,7 +179,7 @@ class CodeAttempts(Attempts):
         """
         super().count()
         number, seconds = rate_of("code_account")
-        if counters.are_silent() and wrong_codes_since(self._user, seconds=seconds) >= number:
+        if counters.are_silent() and refused_since(self._user, step="code", seconds=seconds) >= number:
             raise Throttled(wait=seconds, detail="too many failed codes; wait before the next")
 
 

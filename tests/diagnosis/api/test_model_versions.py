@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from diagnosis.models import ModelVersion, VersionState
+from diagnosis.models import ModelVersion, VersionOrigin, VersionState
 from diagnosis.services.model_versions import register_shipped
 from tests import factories
 from tests.diagnosis.api.requests import ApiClient, token_for
@@ -32,7 +32,12 @@ def test_the_version_in_service_shows_how_good_it_is_on_which_data(api: ApiClien
 def test_a_challenger_is_the_stewards_business(db: None, is_steward: bool, seen: set[str]) -> None:
     for name, state in (("old", VersionState.RETIRED), ("serving", VersionState.CHAMPION), ("new", "challenger")):
         ModelVersion.objects.create(
-            name=name, state=state, manifest_sha256="0" * 64, manifest={}, released_at=timezone.now()
+            name=name,
+            origin=VersionOrigin.SHIPPED,
+            state=state,
+            manifest_sha256="0" * 64,
+            manifest={},
+            released_at=timezone.now(),
         )
     client = ApiClient(token_for(factories.user(is_model_steward=is_steward)))
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.utils import timezone
@@ -103,6 +103,53 @@ def test_patients_are_found_by_record_number_in_ones_own_clinic_only(api: ApiCli
     assert api.send(f"{PATIENTS}look-up/", {"record_number": "HRS-2048"}).json() == []
 
 
+@pytest.mark.parametrize("name", ["Maria Lindqvist", "lindqvist, MARÍA", " Maria  Lindqvist"])
+def test_patients_are_found_by_name_and_birth_date_in_ones_own_clinic_only(api: ApiClient, name: str) -> None:
+    mine = api.send(PATIENTS, NEW).json()
+    ApiClient(token_for(factories.clinician())).send(PATIENTS, NEW)
+    namesake = api.send(PATIENTS, {**NEW, "record_number": "HRS-2"}).json()
+
+    found = api.send(f"{PATIENTS}look-up/", {"name": name, "birth_date": NEW["birth_date"]}).json()
+
+    assert {patient["id"] for patient in found} == {mine["id"], namesake["id"]}
+    assert found[0]["name"] == NEW["name"]
+    for other in ({"name": "Maria Lind"}, {"birth_date": "1961-04-18"}):
+        assert api.send(f"{PATIENTS}look-up/", {"name": name, "birth_date": NEW["birth_date"], **other}).json() == []
+    assert set(AuditEvent.objects.filter(action="patient.read").values_list("patient_id", flat=True)) == {
+        UUID(mine["id"]),
+        UUID(namesake["id"]),
+    }
+
+
+@pytest.mark.parametrize("missing", ["name", "birth_date"])
+def test_a_patient_without_name_or_birth_date_is_found_by_number_alone(api: ApiClient, missing: str) -> None:
+    api.send(PATIENTS, {name: value for name, value in NEW.items() if name != missing})
+    wanted = {"name": NEW["name"], "birth_date": NEW["birth_date"]}
+    assert api.send(f"{PATIENTS}look-up/", wanted).json() == []
+    assert len(api.send(f"{PATIENTS}look-up/", {"record_number": NEW["record_number"]}).json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code", "says"),
+    [
+        ({}, "one_way_needed", "record_number alone, or name and birth_date together"),
+        ({"name": "Maria"}, "one_way_needed", "name and birth_date together"),
+        ({"birth_date": "1961-04-17"}, "one_way_needed", "name and birth_date together"),
+        ({"record_number": "1", "name": "M", "birth_date": "1961-04-17"}, "one_way_needed", "record_number alone"),
+        ({"name": "--", "birth_date": "1961-04-17"}, "no_letters", "letters or digits"),
+        ({"name": "M", "birth_date": "17.4.1961"}, "invalid", "YYYY"),
+        ({"name": "", "birth_date": "1961-04-17"}, "blank", "blank"),
+        ({"name": "M", "birthdate": "1961-04-17"}, "unknown_field", "birth_date"),
+    ],
+)
+def test_half_a_look_up_is_refused_with_the_two_ways_there_are(
+    api: ApiClient, wanted: dict[str, str], code: str, says: str
+) -> None:
+    answer = api.send(f"{PATIENTS}look-up/", wanted)
+    assert answer.status_code == 400
+    assert any(error["code"] == code and says in error["detail"] for error in answer.json()["errors"])
+
+
 def test_a_clinician_of_two_clinics_sees_both_and_says_where(api: ApiClient, clinician: User) -> None:
     second = factories.organisation(Organisation.Kind.CLINIC)
     clinician.memberships.create(organisation=second, role="clinician")
@@ -124,7 +171,7 @@ def test_an_erased_patient_shows_nothing_that_identifies(api: ApiClient, clinici
 
     assert (shown["record_number"], shown["name"], shown["birth_date"], shown["erased"]) == ("", "", None, True)
     assert api.get(f"{LESIONS}{lesion.pk}/").json()["description"] == ""
-    assert api.get(f"{PATIENTS}{patient.pk}/consents/").json()["history"][0]["evidence"] == ""
+    assert api.get(f"{PATIENTS}{patient.pk}/consents/").json()["history"][0]["witness"] == ""
 
 
 def test_a_lesion_is_created_listed_and_shown(api: ApiClient, clinician: User) -> None:
@@ -181,15 +228,25 @@ def test_consent_is_granted_withdrawn_and_its_history_kept(api: ApiClient, clini
     url = f"{PATIENTS}{factories.patient(clinician).pk}/consents/"
     assert [scope["allowed"] for scope in api.get(url).json()["in_force"]] == [False, False, False]
 
-    granted = api.send(url, consent(evidence="paper in the safe"))
+    granted = api.send(url, consent(witness="A. Porter"))
     event = granted.json()["history"][0]
     assert granted.status_code == 201
-    assert granted.json()["in_force"][0] == {"scope": "analysis", "allowed": True, "granted_by": event["id"]}
-    assert (event["evidence"], event["recorded_by"]) == ("paper in the safe", str(clinician.pk))
+    assert granted.json()["in_force"][0] == {
+        "scope": "analysis",
+        "allowed": True,
+        "granted_by": event["id"],
+        "expires_at": None,
+    }
+    assert (event["witness"], event["recorded_by"]) == ("A. Porter", str(clinician.pk))
     assert event["effective_at"] == event["captured_at"] < event["recorded_at"]
 
-    withdrawn = api.send(url, consent(change="withdrawn", method="spoken", evidence="B. Hale"))
-    assert withdrawn.json()["in_force"][0] == {"scope": "analysis", "allowed": False, "granted_by": None}
+    withdrawn = api.send(url, consent(change="withdrawn", method="spoken", witness="B. Hale"))
+    assert withdrawn.json()["in_force"][0] == {
+        "scope": "analysis",
+        "allowed": False,
+        "granted_by": None,
+        "expires_at": None,
+    }
     assert [change["change"] for change in withdrawn.json()["history"]] == ["withdrawn", "granted"]
     assert api.get(url).json() == withdrawn.json()
 
@@ -212,7 +269,7 @@ def test_a_withdrawal_stops_a_waiting_analysis(api: ApiClient, clinician: User) 
         ({"captured_at": "0001-01-01T00:00:00+14:00"}, 400, "captured_at"),
         ({"policy_version": "0"}, 422, "policy_version"),
         ({"policy_language": "tlh"}, 422, "policy_version"),
-        ({"method": "spoken"}, 422, "evidence"),
+        ({"method": "spoken"}, 422, "witness"),
         ({"scope": "everything"}, 400, "scope"),
         ({"recorded_at": "2026-01-01T00:00:00Z"}, 400, "recorded_at"),
     ],

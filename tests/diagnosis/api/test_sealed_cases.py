@@ -19,11 +19,6 @@ ADDRESS = "/api/v1/sealed-cases/"
 
 
 @pytest.fixture
-def clinician() -> User:
-    return factories.clinician()
-
-
-@pytest.fixture
 def api(clinician: User) -> ApiClient:
     return ApiClient(token_for(clinician))
 

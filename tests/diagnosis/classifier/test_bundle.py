@@ -1,15 +1,19 @@
 """A bundle is trusted only whole and unaltered: every way to tamper with one is refused, naming the file."""
 
+import base64
 import hashlib
+import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 
-from diagnosis.classifier import shipped
+from diagnosis.classifier import shipped, signature
 from diagnosis.classifier.bundle import BUNDLES, Bundle, BundleRefused
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.classifier.view import PREPROCESSING
@@ -184,3 +188,92 @@ def test_a_manifest_that_is_no_json_object_is_refused(tmp_path: Path, text: byte
 
     with pytest.raises(BundleRefused, match=r"bundle\.json"):
         Bundle.open(tmp_path, hashlib.sha256(text).hexdigest())
+
+
+KEY, ANOTHER = bytes(range(32)), bytes(range(1, 33))
+
+
+def signed(folder: Path, key: bytes = KEY) -> str:
+    """Write the bundle and sign it; returns the digest to pin."""
+    pinned = write(folder, manifest())
+    signature.sign(folder, (folder / "bundle.json").read_bytes(), key)
+    return pinned
+
+
+def test_a_bundle_signed_by_a_trusted_key_opens(tmp_path: Path) -> None:
+    trusted = [signature.public_key_of(ANOTHER), signature.public_key_of(KEY)]
+    assert Bundle.open(tmp_path, signed(tmp_path), signed_by=trusted).name == "network-under-test"
+    assert sorted(path.name for path in tmp_path.parent.iterdir() if path.name.endswith(".new")) == []
+
+
+def _flip(folder: Path) -> None:
+    content = (folder / "bundle.sig").read_bytes()
+    (folder / "bundle.sig").write_bytes(bytes([content[0] ^ 1]) + content[1:])
+
+
+def _cut(folder: Path) -> None:
+    (folder / "bundle.sig").write_bytes((folder / "bundle.sig").read_bytes()[:-1])
+
+
+def _of_another_manifest(folder: Path) -> None:
+    signature.sign(folder, json.dumps({**manifest(), "name": "another"}).encode(), KEY)
+
+
+def _foreign(folder: Path) -> None:
+    signature.sign(folder, (folder / "bundle.json").read_bytes(), ANOTHER)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda folder: (folder / "bundle.sig").unlink(), "the manifest is not signed"),
+        (_flip, "not made for this manifest"),
+        (_cut, "63 bytes, where a signature has 64"),
+        (_of_another_manifest, "not made for this manifest"),
+        (_foreign, "not made for this manifest by any of the 1 trusted"),
+    ],
+    ids=["unsigned", "tampered", "truncated", "of another manifest", "foreign"],
+)
+def test_a_bundle_without_a_sound_signature_is_refused_by_name(
+    tmp_path: Path, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    pinned = signed(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(BundleRefused, match=rf"bundle\.sig: .*{sentence}.*released again"):
+        Bundle.open(tmp_path, pinned, signed_by=[signature.public_key_of(KEY)])
+
+
+def test_a_signature_does_not_stand_for_files_that_were_altered_after_it(tmp_path: Path) -> None:
+    pinned = signed(tmp_path)
+    (tmp_path / "model.weights.h5").write_bytes(b"others")
+    with pytest.raises(BundleRefused, match=r"model\.weights\.h5"):
+        Bundle.open(tmp_path, pinned, signed_by=[signature.public_key_of(KEY)])
+
+
+def test_nobody_is_trusted_where_no_key_is(tmp_path: Path) -> None:
+    with pytest.raises(BundleRefused, match="0 trusted release keys"):
+        Bundle.open(tmp_path, signed(tmp_path), signed_by=[])
+
+
+def test_the_command_shows_the_public_key_and_never_the_private_one(settings: Any) -> None:
+    settings.SKINCARE_RELEASE_KEY = private = os.urandom(32)
+    said = io.StringIO()
+    call_command("release_key", stdout=said)
+    shown = base64.b64decode(said.getvalue().strip().partition("=")[2])
+    assert shown == signature.public_key_of(private)
+    assert base64.b64encode(private).decode() not in said.getvalue()
+    settings.SKINCARE_RELEASE_KEY = None
+    with pytest.raises(CommandError, match="--new makes one"):
+        call_command("release_key")
+
+
+def test_a_new_pair_signs_what_its_public_key_trusts(tmp_path: Path) -> None:
+    said = io.StringIO()
+    call_command("release_key", new=True, stdout=said)
+    pair = {
+        name: base64.b64decode(value) for name, _, value in (line.partition("=") for line in said.getvalue().split())
+    }
+    signature.sign(tmp_path, b"manifest", pair["SKINCARE_RELEASE_KEY"])
+    signature.check(tmp_path, b"manifest", [pair["SKINCARE_RELEASE_PUBLIC_KEYS"]])
+    with pytest.raises(signature.NotSigned):
+        signature.check(tmp_path, b"another", [pair["SKINCARE_RELEASE_PUBLIC_KEYS"]])

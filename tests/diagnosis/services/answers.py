@@ -2,14 +2,20 @@
 
 from django.utils import timezone
 
-from diagnosis.models import Analysis, AnalysisState, ModelVersion, VersionState
+from diagnosis.models import Analysis, AnalysisState, ModelVersion, VersionOrigin, VersionState
 
 
 def version() -> ModelVersion:
     """A version in service, registered once."""
     return ModelVersion.objects.get_or_create(
         state=VersionState.CHAMPION,
-        defaults={"name": "for-tests", "manifest_sha256": "0" * 64, "manifest": {}, "released_at": timezone.now()},
+        defaults={
+            "name": "for-tests",
+            "origin": VersionOrigin.SHIPPED,
+            "manifest_sha256": "0" * 64,
+            "manifest": {},
+            "released_at": timezone.now(),
+        },
     )[0]
 
 

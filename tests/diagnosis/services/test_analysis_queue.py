@@ -218,6 +218,33 @@ def test_many_workers_and_sweeps_at_once_answer_each_case_exactly_once() -> None
     assert len(events) == len(set(events)) == len(made)
 
 
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_machine_whose_clock_jumps_neither_starves_cases_nor_takes_what_is_held(
+    hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases(2)
+    held = lease_of(1)
+    wrong = timezone.now() + timedelta(hours=hours)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: wrong)
+
+    swept = sweep()
+    other = lease_of(1)
+
+    assert swept.returned == swept.failed == 0
+    assert answer(held, [answered(held.analyses[0])]) != set()
+    assert answer(other, [answered(other.analyses[0])]) != set()
+
+
+def test_what_came_back_to_a_machine_with_a_wrong_clock_rests_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases(1)
+    lease = lease_of()
+    wrong = timezone.now() + timedelta(hours=2)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: wrong)
+    give_back(lease, lease.analyses, fault="store_unavailable")
+    monkeypatch.undo()
+    assert Analysis.objects.get().not_before < timezone.now() + timedelta(minutes=1)
+
+
 def test_a_lease_token_of_nobody_answers_nothing() -> None:
     cases(1)
     lease = lease_of()
