@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ import requests
 
 from diagnosis.api.submission import EXAMPLE_CASE
 from skincare.launch import places
-from skincare.launch.servers import Servers, Valkey
+from skincare.launch.servers import Postgres, Servers, Valkey
 from skincare.launch.up import ROOT, programs
 from tests.factories import PHOTOGRAPH
 
@@ -29,11 +30,11 @@ from tests.factories import PHOTOGRAPH
 PATIENCE_SECONDS = 90.0
 
 
-def eventually(what: str, holds: Callable[[], bool]) -> None:
+def eventually(what: str, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Ask again and again until it holds."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, f"not within {PATIENCE_SECONDS:.0f} s: {what}"
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.02)
 
 
@@ -44,13 +45,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _fill(pipe: int, content: bytes) -> None:
+    """Write all into a pipe that was opened, and close it. Whoever was to read it may have been killed."""
+    os.set_blocking(pipe, True)
+    with suppress(BrokenPipeError), os.fdopen(pipe, "wb") as end:
+        end.write(content)
+
+
 class Platform:
     """Starts with ``start``; every program can be stopped by its own process id and started again."""
 
-    def __init__(self, var: Path) -> None:
+    def __init__(self, var: Path, **environment: str) -> None:
+        """`environment`: settings that this platform has beside the usual ones."""
         self.var = var
         self.port = free_port()
-        self.valkey = Valkey(var, durable=False)
+        self.valkey = Valkey(var)
+        # Durable, as in earnest: what was accepted must outlive a power cut.
+        self.postgres = Postgres(var)
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -58,7 +69,13 @@ class Platform:
         } | {
             "SKINCARE_VAR": str(var),
             "SKINCARE_LEASE_SECONDS": "3",
+            "SKINCARE_TRAINING_LEASE_SECONDS": "15",
+            "SKINCARE_TRAINING_RING_SECONDS": "1",
+            "SKINCARE_TRAINING_NICENESS": "0",
+            # One clinician sends for a whole country here, faster on a fast machine than one may.
+            "SKINCARE_RATE_SUBMISSIONS": "100000/min",
             "DJANGO_SETTINGS_MODULE": "skincare.settings.local",
+            **environment,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.headers: dict[str, str] = {}
@@ -67,24 +84,36 @@ class Platform:
     # --- life -----------------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Servers, tables, demonstration, web and workers; then somebody logs in."""
-        self.servers.enter_context(Servers(self.var, durable=False).borrowed())
+        self.servers.enter_context(Servers(self.var).borrowed())
         for command in (["migrate", "--verbosity=0"], ["load_demo"]):
-            subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=self.environment, check=True)
+            self.command(*command)
         for name in programs(self.port, 1):
             self.start_program(name)
         eventually("the platform is ready", self.ready)
-        password = (self.var / "secrets" / "demo-password").read_text().strip()
-        answer = requests.post(
-            self.url("auth/token/"), json={"email": "clinician@demo.example", "password": password}, timeout=30
-        )
-        self.headers = {"Authorization": f"Token {answer.json()['token']}"}
+        self.headers = self.headers_of("clinician@demo.example")
         eventually("the demonstration is answered", lambda: self.unfinished() == 0)
 
-    def start_program(self, name: str) -> None:
-        """Start one of ``web``, ``inference`` and ``default``."""
-        with (self.var / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                programs(self.port, 2)[name],
+    def headers_of(self, email: str) -> dict[str, str]:
+        """What requests by one of the demonstration's people carry."""
+        password = (self.var / "secrets" / "demo-password").read_text().strip()
+        answer = requests.post(self.url("auth/token/"), json={"email": email, "password": password}, timeout=30)
+        return {"Authorization": f"Token {answer.json()['token']}"}
+
+    def command(self, *arguments: str) -> None:
+        """Run a command of ``manage.py``."""
+        subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, check=True)
+
+    def start_program(self, name: str, *, called: str = "", port: int = 0) -> None:
+        """Start one of the programs of ``make up``.
+
+        Args:
+            called: its name here, where the same program runs twice.
+            port: for a second web process.
+        """
+        called = called or name
+        with (self.var / f"{called}.log").open("ab") as log:
+            self.processes[called] = subprocess.Popen(
+                programs(port or self.port, 2)[name],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -92,6 +121,12 @@ class Platform:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def stop_program(self, name: str) -> None:
+        """Ask a program to stop, as an update does, and wait until it has finished what it was doing."""
+        process = self.processes.pop(name)
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
 
     def kill_tree(self, name: str) -> None:
         """``kill -9`` for a program and all its children."""
@@ -117,21 +152,21 @@ class Platform:
         """Address of a resource of the API."""
         return f"http://127.0.0.1:{self.port}/api/v1/{path}"
 
-    def ready(self) -> bool:
+    def ready(self, port: int = 0) -> bool:
         """What ``/readyz`` says."""
-        with suppress(requests.ConnectionError):
-            return requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=10).status_code == 200
+        with suppress(requests.RequestException):
+            return requests.get(f"http://127.0.0.1:{port or self.port}/readyz", timeout=10).status_code == 200
         return False
 
-    def submit(self, number: int = 1) -> list[str]:
-        """Submit cases as a clinician; each must be accepted. Returns their ids."""
+    def submit(self, number: int = 1, *, scopes: tuple[str, ...] = ("analysis",)) -> list[str]:
+        """Submit cases with consent to `scopes` as a clinician; each must be accepted. Returns their ids."""
         ids = []
         for _ in range(number):
             key = str(uuid4())
             answer = requests.post(
                 self.url("cases/"),
                 headers={**self.headers, "Idempotency-Key": key},
-                data={"case": json.dumps(self.case())},
+                data={"case": json.dumps(self.case(scopes))},
                 files={"images": ("photograph.jpg", PHOTOGRAPH.read_bytes(), "image/jpeg")},
                 timeout=30,
             )
@@ -139,14 +174,14 @@ class Platform:
             ids.append(key)
         return ids
 
-    def case(self) -> dict[str, Any]:
-        """The JSON of a submission by a new patient."""
+    def case(self, scopes: tuple[str, ...] = ("analysis",)) -> dict[str, Any]:
+        """The JSON of a submission by a new patient who consents to `scopes`."""
         now = datetime.now(UTC).isoformat()
         case: dict[str, Any] = json.loads(json.dumps(EXAMPLE_CASE))
         case["patient"]["record_number"] = str(uuid4())
         case["seen_at"] = now
-        for consent in case["consents"]:
-            consent["captured_at"] = now
+        (consent,) = case["consents"]
+        case["consents"] = [{**consent, "scope": scope, "captured_at": now} for scope in scopes]
         return case
 
     def ask(self, sql: str, *parameters: object) -> Any:
@@ -155,6 +190,17 @@ class Platform:
             cursor.execute(sql, parameters)
             row = cursor.fetchone()
             return row[0] if row else None
+
+    def alter(self, sql: str) -> None:
+        """Run statements outside any transaction, also where the database has been told to write nothing."""
+        connection = psycopg2.connect(places.database_url(self.var), options="-c default_transaction_read_only=off")
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                for statement in [sql] if "$$" in sql else sql.split(";"):
+                    cursor.execute(statement)
+        finally:
+            connection.close()
 
     def in_state(self, state: str) -> int:
         """How many analyses are in a state."""
@@ -183,17 +229,35 @@ class Platform:
                 child.send_signal(signal.SIGCONT)
 
     def freeze_in_the_middle(self, cases: int) -> list[str]:
-        """Submit cases and freeze the workers while they hold some of them. Returns the cases' ids."""
+        """Submit cases and freeze the workers while one of them reads the first case's photograph. Returns the ids.
+
+        Until then that photograph is a pipe, and whoever opens it waits. Thawed, the worker reads what was stored; a
+        worker that comes after it finds the file.
+        """
         self.freeze_workers()
         ids = self.submit(cases)
-        for _ in range(200):
-            self.thaw_workers()
-            eventually("a worker takes something", lambda: self.in_state("running") > 0 or self.unfinished() == 0)
-            self.freeze_workers()
-            if self.in_state("running") > 0:
-                return ids
-            ids += self.submit(cases)
-        raise AssertionError("the workers were always faster than the freezing")
+        path = self.photograph_of(ids[0])
+        stored = path.rename(path.with_suffix(".stored"))
+        os.mkfifo(path)
+        self.thaw_workers()
+        ends: list[int] = []
+
+        def is_being_opened() -> bool:
+            with suppress(OSError):  # without a reader it cannot be opened
+                ends.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            return bool(ends)
+
+        eventually("a worker opens the photograph", is_being_opened)
+        self.freeze_workers()
+        content = stored.read_bytes()
+        stored.replace(path)
+        Thread(target=_fill, args=(ends[0], content), daemon=True).start()
+        return ids
+
+    def photograph_of(self, case: str) -> Path:
+        """Where the view of a case's only photograph lies."""
+        name: str = self.ask("SELECT view_file FROM diagnosis_caseimage WHERE case_id = %s::uuid", case)
+        return self.var / "media" / name
 
     def assert_answered_once(self, ids: list[str]) -> None:
         """Each case reaches an answer (or an abstention), with exactly one audit event that says so."""

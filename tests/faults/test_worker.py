@@ -40,8 +40,7 @@ def test_a_worker_that_wakes_after_its_lease_ended_answers_nothing_twice(platfor
 def test_a_damaged_photograph_fails_with_a_reason_and_the_others_are_answered(platform: Platform) -> None:
     platform.freeze_workers()
     (damaged, *others) = platform.submit(4)
-    name = platform.ask("SELECT view_file FROM diagnosis_caseimage WHERE case_id = %s::uuid", damaged)
-    path = platform.var / "media" / name
+    path = platform.photograph_of(damaged)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     platform.thaw_workers()
     platform.assert_answered_once(others)
@@ -54,8 +53,7 @@ def test_a_damaged_photograph_fails_with_a_reason_and_the_others_are_answered(pl
 def test_a_photograph_missing_for_a_while_is_answered_when_it_is_back(platform: Platform) -> None:
     platform.freeze_workers()
     (case,) = platform.submit(1)
-    name = platform.ask("SELECT view_file FROM diagnosis_caseimage WHERE case_id = %s::uuid", case)
-    path = platform.var / "media" / name
+    path = platform.photograph_of(case)
     away = path.rename(path.with_suffix(".away"))
     platform.thaw_workers()
     eventually(
