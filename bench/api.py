@@ -20,7 +20,6 @@ from typing import Any
 from uuid import uuid4
 
 from bench.stages import Timing, timing_of
-from diagnosis.api.submission import EXAMPLE_CASE
 
 START_SECONDS = 120.0
 
@@ -74,7 +73,9 @@ def ask(port: int, method: str, path: str, body: bytes = b"", **headers: str) ->
 
 
 def submission(photograph: bytes) -> tuple[bytes, str]:
-    """A multipart body with a case of a new patient, and its content type."""
+    """A multipart body with a case of a new patient, and its content type. Needs Django set up."""
+    from diagnosis.api.submission import EXAMPLE_CASE
+
     now = datetime.now(UTC).isoformat()
     case: dict[str, Any] = json.loads(json.dumps(EXAMPLE_CASE))
     case["patient"]["record_number"] = str(uuid4())

@@ -39,7 +39,7 @@ class Timing:
         return statistics.median(mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True))
 
     def __str__(self) -> str:
-        return f"{self.median:8.2f} ms  ({self.first_quartile:.2f} to {self.third_quartile:.2f})"
+        return f"{self.median:8.2f} ({self.first_quartile:.2f} to {self.third_quartile:.2f})"
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def forward_stages(network_view: views.View, rounds: int) -> ForwardStages:
 
 
 def table(stages: "DataclassInstance") -> str:
-    """One line for each timing of a dataclass of timings."""
+    """One line for each timing of a dataclass of timings, in milliseconds."""
     return "\n".join(f"  {field.name:12}{getattr(stages, field.name)}" for field in fields(stages))
 
 
