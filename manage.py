@@ -8,7 +8,7 @@ from types import FrameType
 
 # These work on files alone, or read photographs from the command line, and start in half the time without servers.
 WITHOUT_SERVERS = frozenset(
-    {"analyse", "check", "collectstatic", "diffsettings", "findstatic", "help", "spectacular", "version"}
+    {"analyse", "check", "collectstatic", "diffsettings", "findstatic", "help", "spectacular", "train", "version"}
 )
 
 

@@ -12,12 +12,15 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Response, expect, sync_playwright
 
 from skincare.launch import places
 from skincare.launch.servers import Servers
+from tests.launch.waiting import BROWSER_PATIENCE_MS
 
 NO_SKIPS = any(os.environ.get(name, "").lower() in {"1", "true"} for name in ("CI", "SKINCARE_NO_SKIPS"))
+#: The fixtures that start web server, workers and databases, as `make up` does.
+WHOLE_PLATFORM = {"running_platform", "launcher"}
 _servers = ExitStack()
 
 
@@ -40,6 +43,14 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     if NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"Skipped, and nothing may be skipped here: {report.longrepr}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts a whole platform, so that no file can forget it; before `-m` chooses."""
+    for item in items:
+        if WHOLE_PLATFORM & set(getattr(item, "fixturenames", ())):
+            item.add_marker("platform")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -108,6 +119,7 @@ def chromium() -> Iterator[Browser]:
             )
         except Error as error:
             pytest.skip(f"no Chromium: apt-get install chromium ({error.message.splitlines()[0]})")
+        expect.set_options(timeout=BROWSER_PATIENCE_MS)
         yield browser
         browser.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
@@ -117,11 +129,13 @@ def chromium() -> Iterator[Browser]:
 def browser_context(chromium: Browser) -> Iterator[BrowserContext]:
     """A browser without memory. What its console complains of, violations of the content policy too, fails the test."""
     context = chromium.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(BROWSER_PATIENCE_MS)
     complaints: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        # A form that is shown again with what is missing (422), and a page whose time is over (410), are for people.
+        meant = any(f"responded with a status of {status}" in message.text for status in (410, 422))
+        if message.type in {"error", "warning"} and not meant:
             complaints.append(f"{message.location.get('url', '')}: {message.text}")
 
     def see(response: Response) -> None:

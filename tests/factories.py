@@ -1,5 +1,7 @@
 """Makes what tests start from, through the same services as the product wherever an invariant is at stake."""
 
+import base64
+import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +10,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.db import connection, transaction
 from django.utils import timezone
+from PIL import Image, ImageDraw
 
 from diagnosis.models import (
     AnatomicalSite,
@@ -66,9 +70,20 @@ def organisation_of(person: User) -> Organisation:
     return person.memberships.get().organisation
 
 
-def policy(version: str = "test-1") -> ConsentPolicy:
+def policy(version: str = "test-1", **fields: Any) -> ConsentPolicy:
     """A consent text, published once."""
-    return ConsentPolicy.objects.get_or_create(version=version, language="en", defaults={"title": "T", "text": "T"})[0]
+    defaults = {"title": "T", "text": "T", **fields}
+    language = defaults.pop("language", "en")
+    return ConsentPolicy.objects.get_or_create(version=version, language=language, defaults=defaults)[0]
+
+
+def signature(background: str = "#00000000") -> str:
+    """A name drawn on nothing (or on a colour), as a canvas gives it."""
+    picture = Image.new("RGBA", (300, 100), background)
+    ImageDraw.Draw(picture).line([(20, 70), (60, 20), (90, 80), (140, 30), (260, 60)], fill="black", width=4)
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
 def patient(by: User, **fields: object) -> Patient:
@@ -102,11 +117,34 @@ def grant(of: Patient, by: User, scope: ConsentScope = ConsentScope.ANALYSIS) ->
     return record_consent(user=by, patient=of, statement=statement(scope=scope, captured_at=timezone.now()))
 
 
+def signed(of: Patient, by: User) -> ConsentEvent:
+    """A consent to research, signed on screen."""
+    said = statement(scope=ConsentScope.RESEARCH)
+    on_screen = replace(said, method=EvidenceMethod.SIGNATURE, signature=signature())
+    return record_consent(user=by, patient=of, statement=on_screen)
+
+
 def withdraw(of: Patient, by: User, scope: ConsentScope = ConsentScope.ANALYSIS) -> ConsentEvent:
     """A consent withdrawn now."""
     return record_consent(
         user=by, patient=of, statement=statement(ConsentChange.WITHDRAWN, scope, captured_at=timezone.now())
     )
+
+
+def let_consents_end(of: Patient) -> None:
+    """Let the time pass until whatever the patient consented to for a time has ended: past the trigger, as only a
+    superuser can.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "UPDATE diagnosis_consentevent SET expires_at = statement_timestamp() "
+            "WHERE patient_id = %s AND expires_at > captured_at",
+            [of.pk],
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+        # What the database copies from consents stood there all the time.
+        cursor.execute("UPDATE diagnosis_referral SET consent_ends_at = NULL WHERE stopped_at IS NULL")
 
 
 def new_case(

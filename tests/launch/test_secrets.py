@@ -1,5 +1,6 @@
 """The secrets of one checkout."""
 
+import json
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def test_the_secrets_made_are_those_that_the_settings_accept(tmp_path: Path) -> 
 
     [(name, key)] = environment.named_keys("SKINCARE_MASTER_KEYS", kept["SKINCARE_MASTER_KEYS"])
     assert name == "local-1"
-    assert len(key) == len(environment.key("SKINCARE_INDEX_KEY", kept["SKINCARE_INDEX_KEY"])) == 32
+    [index_key] = environment.keys("SKINCARE_INDEX_KEY", kept["SKINCARE_INDEX_KEY"])
+    assert len(key) == len(index_key) == 32
     assert len(kept["DJANGO_SECRET_KEY"]) >= 50
 
 
@@ -54,7 +56,13 @@ def test_a_half_written_file_is_not_taken_for_secrets(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "secrets.json.new").write_text("{")
 
-    assert set(secrets.keep(folder)) == {"DJANGO_SECRET_KEY", "SKINCARE_MASTER_KEYS", "SKINCARE_INDEX_KEY"}
+    assert set(secrets.keep(folder)) == {
+        "DJANGO_SECRET_KEY",
+        "SKINCARE_MASTER_KEYS",
+        "SKINCARE_INDEX_KEY",
+        "SKINCARE_RELEASE_KEY",
+        "SKINCARE_METRICS_TOKEN",
+    }
 
 
 def test_broken_secrets_are_reported_and_not_replaced(tmp_path: Path) -> None:
@@ -66,3 +74,16 @@ def test_broken_secrets_are_reported_and_not_replaced(tmp_path: Path) -> None:
         secrets.keep(folder)
 
     assert (folder / "secrets.json").read_text() == "{"
+
+
+def test_a_folder_from_before_the_release_key_gets_one_and_keeps_the_others(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    before = secrets.keep(folder)
+    old = {name: value for name, value in before.items() if name != secrets.RELEASE_KEY}
+    (folder / "secrets.json").write_text(json.dumps(old))
+
+    kept = secrets.keep(folder)
+
+    assert {name: kept[name] for name in old} == old
+    assert len(environment.key(secrets.RELEASE_KEY, kept[secrets.RELEASE_KEY])) == 32
+    assert secrets.keep(folder) == kept

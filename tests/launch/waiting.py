@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 PATIENCE_SECONDS = 120.0
+BROWSER_PATIENCE_MS = 60_000
 POLL_SECONDS = 0.03  # asking without a pause would take the processor from the process that is waited for
 
 

@@ -138,3 +138,40 @@ def test_no_secret_lies_in_the_repository() -> None:
     assert [
         name for name in tracked.splitlines() if name.startswith("var/") or Path(name).suffix in {".pem", ".env"}
     ] == []
+
+
+class TestSecretsInFiles:
+    def test_several_master_keys_stand_in_a_file_one_a_line(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = base64.b64encode(bytes(range(32))).decode()
+        (tmp_path / "keys").write_text(f"2026-11:{KEY}\n2025-11:{other}\n")
+        monkeypatch.delenv("SKINCARE_MASTER_KEYS", raising=False)
+        monkeypatch.setenv("SKINCARE_MASTER_KEYS_FILE", str(tmp_path / "keys"))
+        keys = environment.named_keys("SKINCARE_MASTER_KEYS", environment.text("SKINCARE_MASTER_KEYS"))
+        assert keys == [("2026-11", bytes(32)), ("2025-11", bytes(range(32)))]
+
+    @pytest.mark.parametrize(
+        ("content", "variable", "sentence"),
+        [
+            ("", "", "the file is empty"),
+            (None, "", "cannot be read"),
+            (f"a:{KEY}", f"a:{KEY}", "not both"),
+        ],
+    )
+    def test_a_file_that_is_of_no_use_is_named_and_its_content_is_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, variable: str, sentence: str
+    ) -> None:
+        if content is not None:
+            (tmp_path / "keys").write_text(content)
+        monkeypatch.setenv("SKINCARE_MASTER_KEYS", variable)
+        monkeypatch.setenv("SKINCARE_MASTER_KEYS_FILE", str(tmp_path / "keys"))
+        with pytest.raises(ImproperlyConfigured, match=sentence) as refusal:
+            environment.text("SKINCARE_MASTER_KEYS")
+        assert "SKINCARE_MASTER_KEYS_FILE" in str(refusal.value)
+        assert KEY not in str(refusal.value)
+
+    def test_what_is_no_secret_is_read_from_no_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ALLOWED_HOSTS_FILE", "/etc/passwd")
+        monkeypatch.delenv("ALLOWED_HOSTS", raising=False)
+        assert environment.text("ALLOWED_HOSTS") == ""
