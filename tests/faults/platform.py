@@ -131,10 +131,13 @@ class Platform:
     def kill_tree(self, name: str) -> None:
         """``kill -9`` for a program and all its children."""
         main = psutil.Process(self.processes[name].pid)
-        for process in [main, *main.children(recursive=True)]:
+        children = main.children(recursive=True)
+        for process in [main, *children]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self.processes.pop(name).wait()
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
+        assert not alive, alive
 
     def children(self, name: str) -> list[psutil.Process]:
         """The processes that a program has forked."""

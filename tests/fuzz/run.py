@@ -77,7 +77,7 @@ class Share:
 
     def begin(self, number: int) -> None:
         """Start a child with this number."""
-        self.current, self.heard = number - 1, time.monotonic()
+        self.begun, self.current, self.heard = number, number - 1, time.monotonic()
         arguments = [sys.executable, "-m", self.module, "--child", f"{number}:{self.last}"]
         quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}  # Pillow warns of every damaged EXIF
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=quiet)
@@ -117,7 +117,9 @@ def fuzz(
             share, line = said.get(timeout=1.0)
         except queue.Empty:
             for each in running:
-                if time.monotonic() - each.heard > silence:
+                # One that has said nothing yet is still starting.
+                patience = silence if each.current >= each.begun else SILENCE_SECONDS
+                if time.monotonic() - each.heard > patience:
                     each.process.kill()  # its end is heard, and names the input
             continue
         share.heard = time.monotonic()

@@ -96,6 +96,7 @@ def test_an_app_is_set_up_under_duress_of_the_organisation_and_signs_in(live_ser
     page.get_by_role("button", name="Set up").click()
 
     page.get_by_role("heading", name="Recovery codes").wait_for()
+    expect(page.locator(".codes code")).to_have_count(10)
     recovery = page.locator(".codes code").all_inner_texts()
     assert len(set(recovery)) == 10
     fits(page)
@@ -134,6 +135,7 @@ def test_a_passkey_is_added_and_signs_in_alone_after_the_password_and_to_confirm
     fits(page)
     shoot(page, "new_passkey")
     page.get_by_label("Name, to tell it from others").fill("My phone")
+    page.wait_for_load_state()  # the button is a script's, here and below
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_role("heading", name="Recovery codes").wait_for()
     page.get_by_role("link", name="I have written them down").click()
@@ -153,6 +155,7 @@ def test_a_passkey_is_added_and_signs_in_alone_after_the_password_and_to_confirm
     # As a second factor after the password.
     sign_out(page, live_server)
     give_password(page, live_server, person)
+    page.wait_for_load_state()
     page.get_by_role("button", name="Use a passkey or security key").click()
     page.wait_for_url(f"{live_server.url}/account/")
 
@@ -178,6 +181,7 @@ def test_a_passkey_of_nobody_here_is_refused_in_words(
     person = factories.clinician()
     give_password(page, live_server, person)
     page.get_by_role("link", name="Add a passkey").click()
+    page.wait_for_load_state()
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_role("heading", name="Recovery codes").wait_for()
     sign_out(page, live_server)

@@ -22,7 +22,7 @@ def test_the_past_is_made_once_and_whole(broker: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(demo_history, "TURN_SECONDS", 0.0)
     few = fill_demo()
     assert 0 < few < 10
-    monkeypatch.setattr(demo_history, "TURN_SECONDS", 120.0)
+    monkeypatch.setattr(demo_history, "TURN_SECONDS", float("inf"))
     assert few + fill_demo() == CASES + 2
     assert fill_demo() == 0
     assert Analysis.objects.count() == CASES + 2 + 6
