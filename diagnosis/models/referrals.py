@@ -251,9 +251,10 @@ class SecondOpinionQuerySet(models.QuerySet["SecondOpinion"]):
     """Reads of requests for an opinion."""
 
     def for_reader(self, user: User) -> Self:
-        """Those put to this user, or to a service of theirs as a whole."""
+        """Those put to this user, or to a service of theirs as a whole; to nobody who has left that service."""
         return self.filter(
-            Q(reader=user) | Q(reader__isnull=True, service__in=services_of_dermatologist(user)),
+            Q(reader=user) | Q(reader__isnull=True),
+            service__in=services_of_dermatologist(user),
             state__in=[OpinionState.ASKED, OpinionState.GIVEN],
         )
 

@@ -13,7 +13,7 @@ from diagnosis.models import Assessment, Outcome, Plan, Referral
 from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.first_reads import check_confidence, check_diagnosis, own_read
 from diagnosis.services.referral_moves import move
-from diagnosis.services.referral_states import Action, check, person
+from diagnosis.services.referral_states import Action, check, insist_on_consent, person
 from diagnosis.services.referrals import check_text, lock_referral
 from diagnosis.services.second_opinions import consensus_of
 from diagnosis.services.signing import Proof, check_proof
@@ -83,9 +83,11 @@ def amend_assessment(*, user: User, referral_id: UUID, new: NewAssessment, proof
     Raises:
         IllegalTransition, Refusal: as for signing.
         Refusal: the amendment gives no reason in its text.
+        Conflict: the patient's consent has ended since the answer was signed.
     """
     referral = lock_referral(referral_id)
     check(Action.AMEND, referral, user)
+    insist_on_consent(referral)
     check_assessment(new)
     check_proof(proof)
     check_text(new.text, "text", needed=True)

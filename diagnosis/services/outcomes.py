@@ -18,7 +18,7 @@ from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.first_reads import check_diagnosis
 from diagnosis.services.referrals import check_text
 from skincare.accounts.models import Organisation, User
-from skincare.audit.record import record
+from skincare.audit.record import record, record_reads
 
 COLUMNS: Final = ("lesion", "kind", "diagnosis", "determined_on", "note")
 #: More lines than any laboratory sends at once.
@@ -190,17 +190,20 @@ def import_outcomes(*, file: TextIO, organisation: Organisation, user: User | No
     except (csv.Error, UnicodeDecodeError) as error:
         raise Refusal("not_csv", f"the file cannot be read as CSV in UTF-8: {error}", field="file") from error
     lines: list[Line] = []
+    told: set[UUID] = set()
     with transaction.atomic():
         for number, row in rows:
             try:
                 with transaction.atomic():
-                    lines.append(_line(number, row, organisation, user, dry_run))
+                    lines.append(_line(number, row, organisation, user, dry_run, told))
             except PatientErased as erased:
                 lines.append(_refused(number, Refusal("patient_erased", str(erased))))
             except Refusal as refusal:
                 lines.append(_refused(number, refusal))
         if dry_run or any(line.does == "refused" for line in lines):
             transaction.set_rollback(True)
+    if user is not None:  # also where nothing was recorded: the lines tell what was known of each lesion
+        record_reads(user, [(organisation.pk, patient) for patient in sorted(told)])
     if not dry_run and any(line.does == "refused" for line in lines):
         lines = [
             Line(line.number, "would be recorded", line.detail) if line.does == "recorded" else line for line in lines
@@ -230,7 +233,10 @@ def _rows(file: TextIO) -> list[tuple[int, dict[str, str]]]:
     return rows
 
 
-def _line(number: int, row: dict[str, str], organisation: Organisation, user: User | None, dry_run: bool) -> Line:
+def _line(
+    number: int, row: dict[str, str], organisation: Organisation, user: User | None, dry_run: bool, told: set[UUID]
+) -> Line:
+    """What a line does; the patient of whose lesion it tells something is added to `told`."""
     try:
         new = NewOutcome(
             lesion=UUID(row["lesion"]),
@@ -246,6 +252,7 @@ def _line(number: int, row: dict[str, str], organisation: Organisation, user: Us
     if lesion is None:
         raise Refusal("no_such_lesion", f"there is no lesion {new.lesion} at {organisation.name}", field="lesion")
     check_outcome(new)
+    told.add(lesion.patient_id)
     words = gettext("%(lesion)s: %(kind)s, %(diagnosis)s, %(day)s") % {
         "lesion": new.lesion,
         "kind": OutcomeKind(new.kind).label,

@@ -132,12 +132,12 @@ def check(action: Action, referral: Referral, user: User | None) -> Transition:
 
 
 def insist_on_consent(referral: Referral) -> None:
-    """Make sure, for what changes no state, that the consent has not come to its end by the clock.
+    """Make sure, for what changes no state, that the consent was not withdrawn and has not ended by the clock.
 
     Raises:
         Conflict: it has, whether or not that was noted.
     """
-    if referral.consent_has_ended:
+    if referral.stopped_at is not None or referral.consent_has_ended:
         raise Conflict("no_consent", "the patient's consent to teledermatology has ended; the referral stops")
 
 

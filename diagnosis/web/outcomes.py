@@ -38,12 +38,13 @@ class OutcomesPage(DeskPage):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show it."""
         rows = outcomes.awaited(self.user)
-        record_reads(self.user, [(row.case.organisation_id, row.case.patient_id) for row in rows])
-        recent = (
+        recent = list(
             Outcome.objects.filter(lesion__in=Lesion.objects.for_user(self.user))
             .select_related("lesion__patient__data_key_row")
             .order_by("-recorded_at")[:10]
         )
+        patients = [row.case.patient for row in rows] + [row.lesion.patient for row in recent]
+        record_reads(self.user, [(patient.organisation_id, patient.pk) for patient in patients])
         return self.page(
             request,
             {

@@ -175,17 +175,25 @@ def broker(redis_url: str) -> str:
 CACHE_PATIENCE_SECONDS = 0.1
 
 
-def cache(redis_url: str) -> dict[str, Any]:
-    """Django's entry for the cache, which only counts requests: without it they pass, so nobody waits for it."""
+def caches(redis_url: str) -> dict[str, dict[str, Any]]:
+    """Django's entries for what is kept a while.
+
+    ``default`` is shared and only counts requests: without it they pass, so nobody waits for it. ``figures`` is each
+    process's own, for tables that take long to count; those are objects, and objects are not read out of Valkey.
+    """
     return {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": redis_url,
-        "KEY_PREFIX": "skincare",
-        "OPTIONS": {
-            "socket_connect_timeout": CACHE_PATIENCE_SECONDS,
-            "socket_timeout": CACHE_PATIENCE_SECONDS,
-            "retry": Retry(NoBackoff(), 0),
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": redis_url,
+            "KEY_PREFIX": "skincare",
+            "OPTIONS": {
+                "serializer": "skincare.counts.Counts",
+                "socket_connect_timeout": CACHE_PATIENCE_SECONDS,
+                "socket_timeout": CACHE_PATIENCE_SECONDS,
+                "retry": Retry(NoBackoff(), 0),
+            },
         },
+        "figures": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "figures"},
     }
 
 

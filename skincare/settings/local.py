@@ -5,7 +5,7 @@ import structlog
 from skincare.launch import places, secrets
 from skincare.settings import environment, logs
 from skincare.settings.base import *  # noqa: F403
-from skincare.settings.base import STORAGES, TRAINING_RECIPES, VAR, broker, cache, postgres
+from skincare.settings.base import STORAGES, TRAINING_RECIPES, VAR, broker, caches, postgres
 
 DEBUG = environment.flag("SKINCARE_DEBUG")
 DEMO_ALLOWED = True
@@ -30,7 +30,7 @@ METRICS_TOKEN = environment.text("SKINCARE_METRICS_TOKEN") or _kept["SKINCARE_ME
 DATABASES = {"default": postgres(environment.text("DATABASE_URL") or places.database_url(VAR))}
 REDIS_URL = environment.text("REDIS_URL") or places.redis_url(VAR)
 CELERY_BROKER_URL = broker(REDIS_URL)
-CACHES = {"default": cache(REDIS_URL)}
+CACHES = caches(REDIS_URL)
 
 # What would be mailed lies in a folder.
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"

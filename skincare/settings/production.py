@@ -5,7 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from skincare.settings import environment, logs
 from skincare.settings.base import *  # noqa: F403
-from skincare.settings.base import BUCKET, broker, cache, postgres
+from skincare.settings.base import BUCKET, broker, caches, postgres
 
 DEBUG = False
 ALLOWED_HOSTS = environment.required("ALLOWED_HOSTS", "the host names served, separated by commas").split(",")
@@ -33,7 +33,7 @@ DATABASES = {
 }
 REDIS_URL = environment.required("REDIS_URL", "Redis or Valkey, redis://host:6379/0 or rediss://…")
 CELERY_BROKER_URL = broker(REDIS_URL)
-CACHES = {"default": cache(REDIS_URL)}
+CACHES = caches(REDIS_URL)
 
 if not BUCKET and not environment.text("MEDIA_ROOT"):
     raise ImproperlyConfigured(

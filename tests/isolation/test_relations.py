@@ -14,13 +14,15 @@ from django.test import Client
 from django.urls import get_resolver
 
 from diagnosis.models import Case, CaseImage, ConsentScope, DeclineReason, Referral
-from diagnosis.services.referrals import decline_referral, withdraw_referral
+from diagnosis.services.referrals import accept_referral, decline_referral, withdraw_referral
+from diagnosis.services.second_opinions import ask_opinion
 from skincare.accounts.models import Role, TokenScope, User
 from tests import factories
 from tests.diagnosis.api import permission_world
 from tests.diagnosis.api.permission_table import API, LEFT_TO_THE_ADMIN, PEOPLE, TABLE
 from tests.diagnosis.api.permission_world import World
 from tests.diagnosis.api.requests import ApiClient, token_for
+from tests.diagnosis.referrals.walking import read
 
 pytestmark = pytest.mark.django_db
 world = permission_world.world
@@ -112,7 +114,20 @@ def _left_the_service(_world: World, reader: User) -> None:
     factories.Membership.objects.create(user=reader, organisation=factories.service(), role=Role.DERMATOLOGIST)
 
 
-@pytest.mark.parametrize("end", [_declined, _withdrawn, _consent_ended, _left_the_service])
+def _left_after_being_asked_by_name(world: World, reader: User) -> None:
+    assert world.referral is not None
+    accept_referral(user=reader, referral_id=world.referral.pk)
+    read(reader, world.referral)
+    colleague = factories.dermatologist(service_of(world))
+    ask_opinion(user=reader, referral_id=world.referral.pk, service=world.referral.service_id, reader=colleague.pk)
+    read(colleague, world.referral)
+    join(world, "former", colleague)
+    _left_the_service(world, colleague)
+
+
+@pytest.mark.parametrize(
+    "end", [_declined, _withdrawn, _consent_ended, _left_the_service, _left_after_being_asked_by_name]
+)
 def test_who_was_a_reader_gets_exactly_what_any_dermatologist_gets(
     end: Callable[[World, User], None], world: World
 ) -> None:

@@ -173,10 +173,8 @@ class World:
         if seen.referring is None or referral is None or seen.referring.fate not in OPEN:
             return False
         opinion = self.opinions.get(referral.pk)
-        if opinion is None or opinion.state == "declined":
+        if opinion is None or opinion.state == "declined" or opinion.reader_id not in (None, user.pk):
             return False
-        if opinion.reader_id is not None:
-            return bool(opinion.reader_id == user.pk)
         name = next(name for name, each in self.organisations.items() if each.pk == opinion.service_id)
         return Place(name, Role.DERMATOLOGIST) in places
 

@@ -2,11 +2,13 @@
 
 import base64
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 
 from skincare.settings import environment, logs
@@ -112,6 +114,31 @@ def test_a_number_of_workers_is_a_whole_number_of_at_least_one(
 )
 def test_celery_and_redis_are_told_of_the_same_broker(redis_url: str, celery_url: str) -> None:
     assert broker(redis_url) == celery_url
+
+
+def test_what_lies_in_valkey_is_never_unpickled(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    cache.set("counted", 41)
+    client = cache._cache.get_client(write=True)
+    client.set(cache.make_key("planted"), pickle.dumps(_Runs(ran)))
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        cache.get("planted")
+    with pytest.raises(TypeError, match="keeps no list"):
+        cache.set("objects", [1])
+
+    assert not ran.exists()
+    assert cache.incr("counted") == cache.get("counted") == 42
+
+
+class _Runs:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, ran: Path) -> None:
+        self.ran = ran
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.ran,)
 
 
 def test_logs_keep_neither_what_follows_the_path_of_a_request_nor_what_describes_a_person() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import transaction
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -34,14 +34,15 @@ def insight(*, user: User, organisation: Organisation, period: Period) -> list[T
             details={"from": f"{period.first:%Y-%m}", "until": f"{period.last:%Y-%m}"},
         )
     key = f"insight:{organisation.pk}:{period.first}:{period.until}:{get_language()}"
-    kept: list[Table] | None = cache.get(key)
+    figures = caches["figures"]
+    kept: list[Table] | None = figures.get(key)
     if kept is None:
         whole = catch_up(MOST_WHILE_READING)
         kept = _tables(organisation, period)
         if not whole:
             behind = _("Some changes of the last minutes are still being counted; look again in a minute.")
             return [replace(table, notes=(*table.notes, behind)) for table in kept]
-        cache.set(key, kept, KEPT_SECONDS)
+        figures.set(key, kept, KEPT_SECONDS)
     return kept
 
 

@@ -35,6 +35,7 @@ class BesidePage(ReaderPage):
             visits = visits_of(user=self.user, referral=referral)
         except Conflict as withheld:
             raise Http404 from withheld
+        record_reads(self.user, [(referral.case.organisation_id, referral.case.patient_id)])
         context: dict[str, object] = {"referral": referral, "visits": [_visit_words(visit) for visit in visits]}
         try:
             found = similar_cases(user=self.user, referral=referral)

@@ -103,7 +103,9 @@ class WorklistPage(ReaderPage):
         patients = [(referral.case.organisation_id, referral.case.patient_id) for referral in shown.referrals]
         context = self._context(service, filters, shown, request)
         context["views"] = self._views(service, filters)
-        context["asked"] = list(asked_of(self.user)) if not request.GET.get("part") else []
+        asked = list(asked_of(self.user)) if not request.GET.get("part") else []
+        context["asked"] = asked
+        patients += [(each.referral.case.organisation_id, each.referral.case.patient_id) for each in asked]
         if request.GET.get("part") == "list":
             response, changed = polled(request, render_to_string("worklist/rows.html", context))
             if changed:

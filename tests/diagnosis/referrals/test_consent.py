@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from diagnosis.models import Case, ConsentScope, ErasureReason, Message, Referral, ReferralState
+from diagnosis.models import Case, ConsentScope, ErasureReason, Message, Plan, Referral, ReferralState
 from diagnosis.services.consents import consent_in_force
 from diagnosis.services.erasure import erase_patient
 from diagnosis.services.errors import Conflict, Refusal
@@ -15,7 +15,8 @@ from diagnosis.services.referrals import accept_referral
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
 from tests import factories
-from tests.diagnosis.referrals.walking import read, sign
+from tests.diagnosis.referrals.walking import amend, read, sign
+from tests.launch.waiting import eventually
 
 TELEDERMATOLOGY = ConsentScope.TELEDERMATOLOGY
 
@@ -71,8 +72,42 @@ class TestWithdrawal:
         assert image.sha256 == ""
 
 
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees the activity that it saw first
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])
+
+
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
+    def test_an_amendment_that_waits_for_a_withdrawal_is_not_signed(self) -> None:
+        by, reader = factories.clinician(), factories.dermatologist()
+        referral = factories.accepted_referral(by, reader)
+        read(reader, referral)
+        sign(reader, referral)
+
+        def try_it() -> str:
+            try:
+                amend(reader, referral, plan=Plan.EXCISE, text="Seen again: regression.")
+            except Conflict as refused:
+                return str(refused)
+            finally:
+                connection.close()
+            return "signed"
+
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                factories.withdraw(referral.case.patient, by, TELEDERMATOLOGY)
+                late = pool.submit(try_it)
+                eventually(somebody_waits_for_a_lock, lambda: "the amendment did not wait for the withdrawal")
+            assert "consent to teledermatology has ended" in late.result()
+
+        referral.refresh_from_db()
+        assert (referral.assessments.count(), referral.outcome_due_at) == (1, None)
+
     @pytest.mark.parametrize("times", [50, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
     def test_two_dermatologists_and_a_withdrawal_have_one_winner_and_leave_no_half_state(self, times: int) -> None:
         by, service = factories.clinician(), factories.service()
