@@ -15,7 +15,7 @@ from diagnosis.models.assessments import Assessment
 from diagnosis.models.diagnosis_names import name_of
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services.accesses import ACTIONS
-from diagnosis.services.assessments import NewAssessment, amend_assessment, sign_assessment
+from diagnosis.services.assessments import NewAssessment, amend_assessment, current_assessment, sign_assessment
 from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.first_reads import (
     NewRead,
@@ -63,6 +63,8 @@ class CasePage(ReaderPage):
         context = self._context(request, referral)
         said = None if refusal is None else in_words(refusal)
         context |= {"refusal": said, "refused_form": form, "posted": request.POST if refusal else QueryDict()}
+        if form in ("sign", "amend"):
+            context["draft"] = request.POST
         status = 200 if refusal is None else (409 if isinstance(refusal, Conflict) else 422)
         response = render(request, "worklist/case.html", context, status=status)
         if context["messages"] is not None:
@@ -80,6 +82,7 @@ class CasePage(ReaderPage):
         analysis = show_answer(user=user, referral=referral)
         network = reading.network_words(analysis) if analysis is not None else None
         may = set(allowed(referral, user))
+        sees_assessments = _sees_assessments(user, referral, read)
         visits = list(
             Case.objects.referred_to(user)
             .filter(lesion=case.lesion_id)
@@ -94,8 +97,6 @@ class CasePage(ReaderPage):
             "case": case,
             "asked": asked,
             "read": read,
-            "first_diagnosis": read.diagnosis if read else "",
-            "first_confidence": str(read.confidence) if read else "",
             "read_name": name_of(read.diagnosis) if read else "",
             "may_read": read is None and referral.open and (Who.CLAIMANT in parts or asked is not None),
             "blind": analysis is None,
@@ -124,7 +125,8 @@ class CasePage(ReaderPage):
             "snippets": snippets_for(user, referral.service_id),
             "decline_reasons": DeclineReason.choices,
             "messages": reading.messages_of(referral) if reading.messages_shown(user, referral) else None,
-            "assessments": _assessments(referral) if _sees_assessments(user, referral, read) else [],
+            "assessments": _assessments(referral) if sees_assessments else [],
+            "draft": _draft((current_assessment(referral) if sees_assessments else None) or read),
             "reads": _reads(referral) if sees_other_reads(user, referral) else [],
             "consensus": consensus_of(referral) if sees_other_reads(user, referral) else None,
             "opinion_open": referral.opinions.filter(state=OpinionState.ASKED, asked_by=user).first(),
@@ -296,6 +298,19 @@ AFTER: Final = {"read": "#answer", "ask": "#messages", "message": "#messages", "
 
 def _sees_assessments(user: User, referral: Referral, read: FirstRead | None) -> bool:
     return read is not None or sees_other_reads(user, referral)
+
+
+def _draft(known: Assessment | FirstRead | None) -> dict[str, str]:
+    """What the form of the answer begins with: the answer that counts where there is one, else one's own read.
+
+    Never the text: an amendment says why it is made, and a first answer is not the comment of a read.
+    """
+    if known is None:
+        return {}
+    draft = {"diagnosis": known.diagnosis, "confidence": str(known.confidence)}
+    if isinstance(known, Assessment):
+        draft |= {"plan": known.plan, "months": str(known.months or "")}
+    return draft
 
 
 def _assessments(referral: Referral) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ from diagnosis.services.worklist import Filters, key_of, page_before, worklist
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
 from tests import factories
-from tests.diagnosis.referrals.walking import read, sign
+from tests.diagnosis.referrals.walking import amend, read, sign
 from tests.diagnosis.web.forms import refused, tag
 from tests.diagnosis.web.test_worklist import browser_of, do
 
@@ -122,7 +122,7 @@ class TestOnTheReadingPage:
     @pytest.fixture
     def referral(self, clinician: User, reader: User) -> Referral:
         made = factories.accepted_referral(clinician, reader)
-        read(reader, made)
+        read(reader, made, confidence=75)
         return made
 
     @pytest.mark.parametrize(
@@ -154,6 +154,33 @@ class TestOnTheReadingPage:
         page = refused(do(browser, referral, "message", text="kept words", images=file), "images")
         assert "kept words</textarea>" in page
         assert not Message.objects.exists()
+
+    def test_an_amendment_begins_with_the_answer_that_counts_not_with_the_blind_read(
+        self, referral: Referral, reader: User
+    ) -> None:
+        sign(reader, referral, diagnosis="melanoma-in-situ", confidence=95, plan="observe", months=7)
+        browser = browser_of(reader)
+        page = browser.get(f"/worklist/{referral.pk}/").content.decode()
+        assert re.findall(r'value="([^"]*)"[^>]* (?:selected|checked)', page) == ["melanoma-in-situ", "95", "observe"]
+        assert 'value="7"' in tag(page, "months")
+        amend(reader, referral, diagnosis="melanoma", confidence=50, plan="urgent", text="Regression.")
+        page = browser_of(factories.dermatologist(referral.service)).get(f"/worklist/{referral.pk}/").content.decode()
+        assert re.findall(r'value="([^"]*)"[^>]* (?:selected|checked)', page) == ["melanoma", "50", "urgent"]
+        assert "Regression.</textarea>" not in page
+
+    @pytest.mark.parametrize("answered", [False, True])
+    def test_a_refused_message_leaves_the_form_of_the_answer_as_it_was(
+        self, referral: Referral, reader: User, answered: bool
+    ) -> None:
+        if answered:
+            sign(reader, referral, diagnosis="melanoma", confidence=95, plan="excise")
+        file = SimpleUploadedFile("x.jpg", b"nothing", "image/jpeg")
+        form = {"text": "Please photograph again", "images": file}
+        page = refused(do(browser_of(reader), referral, "message", **form), "images")
+        assert page.count("Please photograph again") == 1
+        assert re.search(r'id="message-text"[^>]*>Please photograph again</textarea>', page)
+        chosen = re.findall(r'value="([^"]*)"[^>]* (?:selected|checked)', page)
+        assert chosen == (["melanoma", "95", "excise"] if answered else ["nevus", "75"])
 
     def test_declining_names_what_is_missing(self, referral: Referral, reader: User) -> None:
         browser = browser_of(reader)
