@@ -34,7 +34,12 @@ class Consensus:
 
 
 def consensus_of(referral: Referral) -> Consensus:
-    """Compare the reads that count: the present first reader's, the latest second's and third's."""
+    """Compare the reads that count: the first reader's, the second's and the third's.
+
+    First reader is who has the referral, once they have read it as such. Until then, and where they read it as the
+    second or third before they took it over, it is the latest first reader before them: a disagreement does not end by
+    one of the two leaving.
+    """
     asked = referral.opinions.filter(state=OpinionState.ASKED).select_related("reader", "service").first()
     reads = {read.role: read for read in _reads_that_count(referral)}
     first, second, third = (reads.get(role) for role in (ReadRole.FIRST, ReadRole.SECOND, ReadRole.THIRD))
@@ -46,8 +51,10 @@ def consensus_of(referral: Referral) -> Consensus:
 
 
 def _reads_that_count(referral: Referral) -> list[FirstRead]:
-    reads = FirstRead.objects.filter(referral=referral).order_by("recorded_at", "pk")
-    return [read for read in reads if read.role != ReadRole.FIRST or read.reader_id == referral.claimed_by_id]
+    reads = list(FirstRead.objects.filter(referral=referral).order_by("recorded_at", "pk"))
+    first = [read for read in reads if read.role == ReadRole.FIRST]
+    own = [read for read in first if read.reader_id == referral.claimed_by_id]
+    return [*(own or first[-1:]), *(read for read in reads if read.role != ReadRole.FIRST)]
 
 
 def asked_of(user: User) -> QuerySet[SecondOpinion]:

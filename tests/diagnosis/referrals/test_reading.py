@@ -11,7 +11,7 @@ from diagnosis.models import AnswerShown, Assessment, FirstRead, Plan, Referral,
 from diagnosis.services.assessments import current_assessment, sign_assessment
 from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.first_reads import answer_withheld, sees_other_reads, show_answer
-from diagnosis.services.referrals import take_over_referral
+from diagnosis.services.referrals import accept_referral, release_referral, take_over_referral
 from diagnosis.services.second_opinions import ask_opinion, consensus_of, decline_opinion, withdraw_opinion
 from diagnosis.services.signing import Proof
 from skincare.accounts.models import Membership, Role, User
@@ -221,6 +221,36 @@ class TestFurtherReaders:
         with pytest.raises(Conflict, match="settled the disagreement"):
             sign(reader, referral)
         sign(reader, referral, diagnosis="melanoma", plan=Plan.EXCISE)
+
+    @pytest.mark.parametrize("hand_over", ["taken over", "given back and accepted"])
+    def test_a_second_reader_to_whom_the_referral_passes_does_not_settle_the_disagreement_alone(
+        self, referral: Referral, reader: User, hand_over: str
+    ) -> None:
+        read(reader, referral, "melanoma")
+        second, third = factories.dermatologist(referral.service), factories.dermatologist(referral.service)
+        ask_opinion(user=reader, referral_id=referral.pk, service=referral.service_id, reader=second.pk)
+        read(second, referral, "nevus")
+        if hand_over == "taken over":
+            take_over_referral(user=second, referral_id=referral.pk)
+        else:
+            release_referral(user=reader, referral_id=referral.pk)
+            accept_referral(user=second, referral_id=referral.pk)
+        assert consensus_of(Referral.objects.get()).unsettled
+        with pytest.raises(Conflict, match="disagree"):
+            sign(second, referral)
+        ask_opinion(user=second, referral_id=referral.pk, service=referral.service_id, reader=third.pk)
+        read(third, referral, "melanoma-in-situ")
+        with pytest.raises(Conflict, match="settled the disagreement"):
+            sign(second, referral)
+        sign(second, referral, diagnosis="melanoma", plan=Plan.EXCISE)
+
+    def test_a_second_reader_who_agreed_may_take_over_and_sign(self, referral: Referral, reader: User) -> None:
+        read(reader, referral)
+        second = factories.dermatologist(referral.service)
+        ask_opinion(user=reader, referral_id=referral.pk, service=referral.service_id, reader=second.pk)
+        read(second, referral, "nevus-blue")
+        take_over_referral(user=second, referral_id=referral.pk)
+        sign(second, referral)
 
     def test_readers_who_agree_leave_nothing_to_settle(self, referral: Referral, reader: User) -> None:
         read(reader, referral)
