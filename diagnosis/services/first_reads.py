@@ -118,15 +118,16 @@ def record_first_read(*, user: User, referral_id: UUID, new: NewRead) -> FirstRe
 
 def _role(user: User, referral: Referral) -> tuple[ReadRole, SecondOpinion | None]:
     parts = parts_of(user, referral)
+    opinion = asked_opinion(user, referral)
+    # Also where they have taken the referral over since: it would be compared with no other read otherwise.
+    if opinion is not None and opinion.state == OpinionState.ASKED and referral.open:
+        return (ReadRole.THIRD if opinion.kind == OpinionKind.THIRD else ReadRole.SECOND), opinion
     if Who.CLAIMANT in parts:
         if not referral.open:
             raise IllegalTransition(
                 "illegal_transition", f"the referral is {referral.state}; it is read no more", field="state"
             )
         return ReadRole.FIRST, None
-    opinion = asked_opinion(user, referral)
-    if opinion is not None and opinion.state == OpinionState.ASKED and referral.open:
-        return (ReadRole.THIRD if opinion.kind == OpinionKind.THIRD else ReadRole.SECOND), opinion
     if Who.DERMATOLOGIST in parts and referral.state == ReferralState.SENT:
         raise IllegalTransition("not_accepted", "accept the referral first", field="state")
     if Who.DERMATOLOGIST in parts and referral.open:

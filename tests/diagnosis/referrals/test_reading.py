@@ -244,6 +244,19 @@ class TestFurtherReaders:
             sign(second, referral)
         sign(second, referral, diagnosis="melanoma", plan=Plan.EXCISE)
 
+    def test_who_was_asked_and_takes_over_before_reading_gives_the_opinion_all_the_same(
+        self, referral: Referral, reader: User
+    ) -> None:
+        read(reader, referral, "melanoma")
+        second = factories.dermatologist(referral.service)
+        opinion = ask_opinion(user=reader, referral_id=referral.pk, service=referral.service_id, reader=second.pk)
+        take_over_referral(user=second, referral_id=referral.pk)
+        assert read(second, referral, "nevus").role == "second"
+        opinion.refresh_from_db()
+        assert opinion.state == "given"
+        with pytest.raises(Conflict, match="disagree"):
+            sign(second, referral)
+
     def test_a_second_reader_who_agreed_may_take_over_and_sign(self, referral: Referral, reader: User) -> None:
         read(reader, referral)
         second = factories.dermatologist(referral.service)
