@@ -26,6 +26,7 @@ from diagnosis.models import (
 )
 from diagnosis.models.patients import organisations_of_clinician
 from diagnosis.services.errors import Conflict, Refusal
+from diagnosis.services.notifications import announce
 from diagnosis.services.referral_moves import note, touch
 from diagnosis.services.referral_states import IllegalTransition, Who, insist_on_consent, parts_of, person
 from diagnosis.services.referrals import check_text, lock_referral
@@ -113,6 +114,8 @@ def record_first_read(*, user: User, referral_id: UUID, new: NewRead) -> FirstRe
         opinion.save(update_fields=["reader", "state", "ended_at"])
     touch(referral)
     note(referral, "read", user, {"read": str(read.pk), "role": str(role), "blind": read.blind})
+    if opinion is not None:
+        announce(referral, "opinion_given", user)
     return read
 
 

@@ -49,6 +49,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "reminded": gettext_lazy("A referral is due soon."),
     "escalated": gettext_lazy("A referral is overdue."),
     "opinion_asked": gettext_lazy("You are asked for an opinion."),
+    "opinion_given": gettext_lazy("Your request for an opinion was answered."),
     "opinion_declined": gettext_lazy("Your request for an opinion was declined."),
     "outcome_due": gettext_lazy("The outcome of a referral is due."),
     "emergency_opened": gettext_lazy("Somebody opened a patient's record in an emergency. See who and why."),
@@ -111,6 +112,7 @@ _TO: Final[dict[str, Callable[[Referral], QuerySet[User]]]] = {
     "reminded": _reader,
     "escalated": _escalated_to,
     "opinion_asked": _asked,
+    "opinion_given": _reader,
     "opinion_declined": _reader,
     "outcome_due": _sender,
 }

@@ -129,7 +129,7 @@ class CasePage(ReaderPage):
             "draft": _draft((current_assessment(referral) if sees_assessments else None) or read),
             "reads": _reads(referral) if sees_other_reads(user, referral) else [],
             "consensus": consensus_of(referral) if sees_other_reads(user, referral) else None,
-            "opinion_open": referral.opinions.filter(state=OpinionState.ASKED, asked_by=user).first(),
+            "may_withdraw_opinion": Who.CLAIMANT in parts,
             "colleagues": [(str(each.pk), person(each)) for each in colleagues(user, referral)],
             "other_services": other_services(referral),
             "timeline": [(at, str(ACTIONS.get(action, action)), who) for at, action, who in history(referral)],
@@ -264,14 +264,11 @@ def _ask_opinion(user: User, request: HttpRequest, referral: Referral) -> None:
 
 
 def _end_opinion(user: User, request: HttpRequest, referral: Referral) -> None:
-    opinion = asked_opinion(user, referral)
-    if opinion is not None and opinion.state == OpinionState.ASKED:
-        decline_opinion(user=user, opinion_id=opinion.pk)
-        return
-    own = referral.opinions.filter(state=OpinionState.ASKED, asked_by=user).first()
-    if own is None:
+    asked = referral.opinions.filter(state=OpinionState.ASKED).first()
+    if asked is None:
         raise Conflict("opinion_over", _("no opinion is awaited any more"))
-    withdraw_opinion(user=user, opinion_id=own.pk)
+    end = withdraw_opinion if Who.CLAIMANT in parts_of(user, referral) else decline_opinion
+    end(user=user, opinion_id=asked.pk)
 
 
 Act = Callable[[User, HttpRequest, Referral], object]

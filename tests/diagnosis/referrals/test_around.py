@@ -40,7 +40,8 @@ from diagnosis.services.referral_messages import (
     send_message,
     unread_counts,
 )
-from diagnosis.services.referrals import accept_referral
+from diagnosis.services.referrals import accept_referral, take_over_referral
+from diagnosis.services.second_opinions import ask_opinion
 from diagnosis.services.worklist import Filters, counts, reason, save_view, worklist
 from skincare.accounts.models import Role, User
 from tests import factories
@@ -349,3 +350,15 @@ def test_what_was_accepted_is_told_to_the_sender_and_not_to_the_one_who_did_it(c
     accept_referral(user=reader, referral_id=referral.pk)
     kinds = set(Notification.objects.values_list("user", "kind"))
     assert kinds == {(reader.pk, "sent"), (clinician.pk, "accept")}
+
+
+def test_an_opinion_that_was_given_is_told_to_who_has_the_referral_now(clinician: User, reader: User) -> None:
+    referral = factories.accepted_referral(clinician, reader)
+    read(reader, referral)
+    asked, successor = (factories.dermatologist(referral.service) for _ in range(2))
+    ask_opinion(user=reader, referral_id=referral.pk, service=referral.service_id, reader=asked.pk)
+    take_over_referral(user=successor, referral_id=referral.pk)
+    read(asked, referral)
+    read(successor, referral)
+    told = Notification.objects.filter(kind="opinion_given")
+    assert [notice.user for notice in told] == [successor]

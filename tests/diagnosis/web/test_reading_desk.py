@@ -200,3 +200,29 @@ class TestOnTheReadingPage:
         do(browser, referral, "ask-opinion", of=f"service:{referral.service_id}", question="Anybody?")
         assert do(browser_of(colleague), referral, "end-opinion").status_code in (303, 409)
         assert do(browser, referral, "end-opinion").status_code in (303, 409)
+
+    def test_who_takes_over_may_take_back_what_the_colleague_asked(self, referral: Referral, reader: User) -> None:
+        asked, successor = (factories.dermatologist(referral.service) for _ in range(2))
+        do(browser_of(reader), referral, "ask-opinion", of=f"reader:{asked.pk}", question="")
+        browser = browser_of(successor)
+        do(browser, referral, "take-over")
+        do(browser, referral, "read", diagnosis="nevus", confidence="75")
+        form = {"diagnosis": "nevus", "confidence": "75", "plan": "reassure"}
+        assert "awaited" in do(browser, referral, "sign", **form).content.decode()
+        assert "Take the request back" in browser.get(f"/worklist/{referral.pk}/").content.decode()
+        earlier = browser_of(reader)
+        assert "Take the request back" not in earlier.get(f"/worklist/{referral.pk}/").content.decode()
+        assert do(earlier, referral, "end-opinion").status_code == 422
+        assert do(browser, referral, "end-opinion").status_code == 303
+        assert SecondOpinion.objects.get().state == "withdrawn"
+        assert do(browser, referral, "end-opinion").status_code == 409
+        assert do(browser, referral, "sign", **form).status_code == 303
+
+    def test_a_request_to_ones_own_service_is_taken_back_by_who_asked_and_declined_by_a_colleague(
+        self, referral: Referral, reader: User
+    ) -> None:
+        colleague = factories.dermatologist(referral.service)
+        for who, state in ((reader, "withdrawn"), (colleague, "declined")):
+            do(browser_of(reader), referral, "ask-opinion", of=f"service:{referral.service_id}", question="")
+            assert do(browser_of(who), referral, "end-opinion").status_code == 303
+            assert SecondOpinion.objects.latest("asked_at").state == state
