@@ -55,6 +55,12 @@ CHECKLIST: Final[dict[str, Promise]] = {
     "oozing": gettext_lazy("Oozing"),
     "change_in_sensation": gettext_lazy("Change in sensation"),
 }
+#: What the clinician observes of a lesion: the checklist, and what alarms by itself.
+OBSERVATIONS: Final[dict[str, Promise]] = {
+    **CHECKLIST,
+    "bleeding": gettext_lazy("Bleeding"),
+    "growth": gettext_lazy("Growth"),
+}
 
 SUPPORT: Final = gettext_lazy("This supports the clinician's judgement; it is not a diagnosis, which a doctor makes.")
 

@@ -28,6 +28,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "months_missing": _("Say after how many months to look again: 1 to 36."),
     "months_needless": _("Months belong to the plan to look again: 1 to 36."),
     "no_consent": _("The patient's consent to teledermatology is not in force."),
+    "no_month": _("A month is written as YYYY-MM, such as 2026-03."),
     "no_such_lesion": _("This clinic has no lesion of this id."),
     "no_such_service": _("There is no such dermatology service."),
     "nobody_may_refer": _("Name the clinics that may refer, or let all refer."),
@@ -53,6 +54,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "title_missing": _("A title of 1 to 80 characters is needed."),
     "title_taken": _("There is a text of this name already; choose another."),
     "too_many": _("There are too many already. Delete one first."),
+    "too_many_months": _("At most 36 months are shown at once."),
     "unknown_clinic": _("One of the clinics does not exist."),
     "unknown_diagnosis": _("This is not a diagnosis of the dictionary."),
     "unknown_event": _("This is not an event that can be told."),
@@ -60,6 +62,7 @@ SENTENCES: Final[dict[str, Promise]] = {
     "unknown_language": _("The document is not written in this language."),
     "unknown_plan": _("This is not one of the plans."),
     "waiting": _("It waits to be sent already."),
+    "wrong_order": _("The first month lies after the last one."),
 }
 
 

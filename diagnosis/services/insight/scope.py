@@ -45,7 +45,7 @@ class Period:
         if not first_month <= last_month:
             raise Refusal("wrong_order", f"from {first_month:%Y-%m} is after until {last_month:%Y-%m}", field="from")
         if _later(first_month, MOST_MONTHS) <= last_month:
-            raise Refusal("too_long", f"at most {MOST_MONTHS} months at once", field="from")
+            raise Refusal("too_many_months", f"at most {MOST_MONTHS} months at once", field="from")
         return cls(first_month, _later(last_month, 1))
 
     @property

@@ -23,6 +23,7 @@ from diagnosis.services.insight.report import insight
 from diagnosis.services.insight.scope import Period, organisations_of
 from diagnosis.services.insight.suppression import FEWEST
 from diagnosis.web.insight.drawings import WIDTH, drawn
+from diagnosis.web.refusals import in_words
 from skincare.accounts.models import Organisation, User
 
 
@@ -52,7 +53,7 @@ class InsightPage(AccessMixin, View):
         try:
             period = Period.of(request.GET.get("from", ""), request.GET.get("until", ""), today)
         except Refusal as refused:
-            refusal, status, period = refused, 422, Period.of("", "", today)
+            refusal, status, period = in_words(refused), 422, Period.of("", "", today)
         tables = insight(user=self.user, organisation=organisation, period=period)
         if wanted := request.GET.get("csv"):
             return _file(next((table for table in tables if table.key == wanted), None), organisation, period)

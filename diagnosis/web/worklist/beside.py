@@ -17,7 +17,7 @@ from diagnosis.services.errors import Conflict
 from diagnosis.services.files import open_public, open_sealed
 from diagnosis.services.similar import HOW, NEARNESS, Similar, may_see_similar, similar_cases
 from diagnosis.services.visits import Visit, visits_of
-from diagnosis.services.wording import per_cent
+from diagnosis.services.wording import OBSERVATIONS, per_cent
 from diagnosis.web.worklist.base import ReaderPage
 from skincare.audit.record import record_reads
 
@@ -101,9 +101,9 @@ def _similar_words(referral: Referral, each: Similar) -> dict[str, object]:
 def _visit_words(visit: Visit) -> dict[str, object]:
     changes = []
     if visit.appeared:
-        changes.append(_("new: %(what)s") % {"what": ", ".join(_plain(name) for name in visit.appeared)})
+        changes.append(_("new: %(what)s") % {"what": _named(visit.appeared)})
     if visit.went:
-        changes.append(_("no longer: %(what)s") % {"what": ", ".join(_plain(name) for name in visit.went)})
+        changes.append(_("no longer: %(what)s") % {"what": _named(visit.went)})
     if visit.rose is not None and visit.rose[1] >= SAME:
         code, by = visit.rose
         points = max(1, round(100 * by))
@@ -134,5 +134,5 @@ def _trend(change: float | None) -> str:
     return ngettext("down by %(points)d point", "down by %(points)d points", points) % {"points": points}
 
 
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
+def _named(observations: list[str]) -> str:
+    return _(", ").join(str(OBSERVATIONS[name]) for name in observations)

@@ -7,9 +7,11 @@ import pytest
 from django.utils import translation
 
 from diagnosis.models import Notification, NotificationPreference, ServicePolicy
+from diagnosis.services.referrals import accept_referral
 from diagnosis.services.service_policies import HOURS
 from skincare.accounts.models import Organisation, User
 from tests import factories
+from tests.diagnosis.referrals.walking import read
 from tests.diagnosis.web.forms import refused
 from tests.diagnosis.web.test_worklist import browser_of
 
@@ -58,3 +60,36 @@ class TestInArabic:
         page = refused(browser.post(f"/services/{service.pk}/rules/", form), "hours_soon")
         assert "لا يجوز أن تكون مهلة الأكثر استعجالًا أطول" in page
         assert "Hours until" not in page
+
+    @pytest.mark.parametrize(
+        ("query", "says"),
+        [
+            ("from=x", "يُكتب الشهر بصيغة"),
+            ("from=2026-03&until=2026-02", "يقع الشهر الأول بعد الشهر الأخير"),
+            ("from=2020-01&until=2026-02", "لا يُعرض أكثر من 36 شهرًا"),
+        ],
+    )
+    def test_what_is_no_period_is_said_in_the_users_language(self, reader: User, query: str, says: str) -> None:
+        browser = browser_of(reader)
+        browser.post("/appearance/", {"language": "ar"})
+        answer = browser.get(f"/insight/?{query}")
+        assert (answer.status_code, says in answer.content.decode()) == (422, True)
+
+    def test_what_changed_of_a_lesion_is_named_in_the_users_language(self, clinician: User, reader: User) -> None:
+        earlier = factories.referrable_case(clinician)
+        clinical = factories.ClinicalData(
+            suspicion=factories.Suspicion.MALIGNANT, checklist={"change_in_size": True}, bleeding=True, growth=True
+        )
+        later = factories.submit(
+            clinician,
+            factories.new_case(consents=[], patient=earlier.patient_id, lesion=earlier.lesion_id, clinical=clinical),
+        ).case
+        referral = factories.referral(clinician, factories.organisation_of(reader), of=later)
+        accept_referral(user=reader, referral_id=referral.pk)
+        read(reader, referral)
+        browser = browser_of(reader)
+        page = browser.get(f"/worklist/{referral.pk}/beside/").content.decode()
+        assert "new: Change in size, Bleeding, Growth" in page
+        browser.post("/appearance/", {"language": "ar"})
+        page = browser.get(f"/worklist/{referral.pk}/beside/").content.decode()
+        assert "تغيّر في الحجم، نزف، نمو" in page
