@@ -1,5 +1,6 @@
 """Batches that depend only on seed, epoch and index: which images, in which order, and what is drawn for each."""
 
+import hashlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -26,12 +27,21 @@ class Examples:
     """Views uint8 [n, size, size, 3] with their labels int64 [n], indices in `CLASSES`.
 
     `positions`, where given, are those of the views that count, in the order of `labels`: the views can then be mapped
-    from a file that holds others as well.
+    from a file that holds others as well. `dataset` is the fingerprint of what the views belong to, where it has one.
     """
 
     views: NDArray[np.uint8]
     labels: NDArray[np.int64]
     positions: NDArray[np.int64] | None = None
+    dataset: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 that names these examples by their dataset, their places in it and their labels."""
+        digest = hashlib.sha256(self.dataset.encode())
+        for each in (self.positions, self.labels):
+            digest.update(b"" if each is None else each.tobytes())
+        return digest.hexdigest()
 
     def taken(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The views of some examples, read into memory."""

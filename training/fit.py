@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from diagnosis.classifier.architecture import WeightsUnavailable, build_network
-from diagnosis.classifier.taxonomy import CLASSES
 from training.batches import Examples, batches, class_priors, drawn_priors, prepared_ahead, resized
 from training.evaluation.metrics import accuracy, balanced_accuracy, malignant_auc
 from training.learner import Learner, prepared
@@ -32,7 +31,7 @@ Row = dict[str, float | None]
 
 
 class CheckpointForeign(ValueError):
-    """The folder holds the checkpoint of another recipe, or of other images."""
+    """The folder holds the checkpoint of another recipe, other images, another start or other teachers."""
 
 
 class TrainingCancelled(Exception):
@@ -162,6 +161,7 @@ class Training:
         self.next_epoch = 0
         self.next_step = 0
         self.curve: list[Row] = []
+        self._start = "none" if weights is None else _fingerprint(weights)
         self._teachers = [_fingerprint(each) for each in teachers]
         keras.utils.set_random_seed(recipe.seed)
         drawn = drawn_priors(examples.labels, recipe.sampling_power)
@@ -171,8 +171,12 @@ class Training:
 
     @property
     def _asked(self) -> str:
-        labels = [int(label) for label in np.bincount(self.examples.labels, minlength=len(CLASSES))]
-        asked = {"recipe": asdict(self.recipe), "labels": labels, "teachers": self._teachers}
+        asked = {
+            "recipe": asdict(self.recipe),
+            "examples": self.examples.fingerprint,
+            "start": self._start,
+            "teachers": self._teachers,
+        }
         return json.dumps(asked, sort_keys=True)
 
     @property
@@ -185,8 +189,8 @@ class Training:
         with np.load(self._checkpoint, allow_pickle=False) as saved:
             if "asked" not in saved or str(saved["asked"]) != self._asked:
                 raise CheckpointForeign(
-                    f"{self._checkpoint} is of another recipe, other images or other teachers: give another folder or "
-                    "remove it"
+                    f"{self._checkpoint} is of another recipe, other images, another start (--init-weights) or other "
+                    "teachers: give another folder or remove it"
                 )
             self.next_epoch, self.next_step = int(saved["next_epoch"]), int(saved["next_step"])
             self.curve = json.loads(str(saved["curve"]))

@@ -65,7 +65,7 @@ class Material:
 
     def examples(self, positions: NDArray[np.int64]) -> Examples:
         """The images at these positions."""
-        return Examples(self.images.views, self.images.labels[positions], positions)
+        return Examples(self.images.views, self.images.labels[positions], positions, self.images.fingerprint)
 
     def at_size(self, size: int, on_done: Callable[[int, int], None]) -> NDArray[np.uint8]:
         """All views at another size, from the dataset's folder if it has one; made there first, where they are not."""

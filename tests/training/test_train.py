@@ -25,16 +25,20 @@ from diagnosis.classifier.shipped import SHIPPED_BUNDLE
 from diagnosis.classifier.view import SIDE
 from training.datasets.ham10000 import LabelledImage
 from training.datasets.manifest import Entry, Manifest, sha256_of_view, store
+from training.fit import CheckpointForeign, TrainingCancelled
 from training.folds import fold_splits
-from training.learning import Material, ResourcesLacking, check_resources, memory_needed
-from training.recipes import FIRST, HOUSE, PAPER
+from training.learning import Material, ResourcesLacking, check_resources, fit, memory_needed
+from training.recipes import FIRST, HOUSE, PAPER, SMOKE, Recipe
 from training.starting import weights_from
 
 REAL = Path(__file__).parent.parent / "data" / "ham10000"
 
 
-def a_dataset(root: Path, copies: int = 3) -> Path:
-    """A stored dataset of real images, each three times in other orientations: two for training, one for validation."""
+def a_dataset(root: Path, copies: int = 3, first: int = 0) -> Path:
+    """A stored dataset of real images, each three times in other orientations: two for training, one for validation.
+
+    `first` is the orientation of each image's first copy.
+    """
     with (REAL / "labels.csv").open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["file"] == f"{row['image_id']}.jpg"]
     entries, views = [], []
@@ -42,7 +46,7 @@ def a_dataset(root: Path, copies: int = 3) -> Path:
         with Image.open(REAL / row["file"]) as image:
             view = np.asarray(image.convert("RGB"))
         for turn in range(copies):
-            turned = np.ascontiguousarray(np.rot90(view, turn))
+            turned = np.ascontiguousarray(np.rot90(view, first + turn))
             name = f"{row['image_id']}_{turn}"
             record = LabelledImage(name, name, row["dx"], "histo", None, "unknown", "unknown")
             split = "validation" if turn == copies - 1 else "training"
@@ -219,6 +223,63 @@ def test_a_run_that_memory_or_disk_would_end_is_refused_before_it_begins(
         assert psutil.virtual_memory().available < memory_needed(huge) * 2**20
         with pytest.raises(ResourcesLacking, match="batches of 1000000 at 192 pixels"):
             check_resources(huge, material, tmp_path / "run")
+
+
+def stopped_at_once(run: Path, material: Material, start: str) -> None:
+    """Begin a run in this folder, or take it up, and stop before the first step."""
+    with pytest.raises(TrainingCancelled):
+        fit(
+            SMOKE,
+            material,
+            run,
+            weights=weights_from(start),
+            on_progress=lambda progress: None,
+            cancelled=lambda: True,
+        )
+
+
+def other_pixels(root: Path, material: Material) -> Material:
+    return Material.of(a_dataset(root, first=1), "lesion")
+
+
+def others_to_train_on(root: Path, material: Material) -> Material:
+    """As many of each class, with the two copies that were trained on and chosen by exchanged."""
+    split = material.splits.split.copy()
+    one, other = (int(material.splits.positions(name)[0]) for name in ("training", "validation"))
+    assert material.images.labels[one] == material.images.labels[other]
+    split[[one, other]] = split[[other, one]]
+    return replace(material, splits=replace(material.splits, split=split))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_folder_of_other_images_or_of_a_run_that_began_elsewhere_is_refused(tmp_path: Path) -> None:
+    material = Material.of(a_dataset(tmp_path / "datasets"), "lesion")
+    stopped_at_once(tmp_path / "run", material, "shipped")
+
+    for change in (other_pixels, others_to_train_on):
+        with pytest.raises(CheckpointForeign, match="other images"):
+            stopped_at_once(tmp_path / "run", change(tmp_path / "datasets", material), "shipped")
+    for start in ("none", str(BUNDLES / SHIPPED_BUNDLE / "model.weights.h5")):
+        with pytest.raises(CheckpointForeign, match="another start"):
+            stopped_at_once(tmp_path / "run", material, start)
+    stopped_at_once(tmp_path / "run", material, "shipped")
+
+
+def test_each_request_has_a_folder_of_its_own(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.DATASETS_ROOT, settings.TRAINING_ROOT = tmp_path / "datasets", tmp_path / "training"
+    a_dataset(tmp_path / "datasets")
+    folders: list[Path] = []
+
+    def noted(recipe: Recipe, material: Material, run: Path, *, target: Path, **_: object) -> Path:
+        folders.append(run)
+        return target
+
+    monkeypatch.setattr("training.management.commands.train.train", noted)
+    for start in ("shipped", "none", "shipped"):
+        call_command("train", "--recipe", "smoke", "--dataset", "Tiny", "--init-weights", start)
+
+    assert folders[0] == folders[2] != folders[1]
 
 
 def test_every_lesion_outside_the_test_is_held_out_in_exactly_one_fold(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Command(BaseCommand):
         root = Path(settings.DATASETS_ROOT)
         folder = joined([find(wanted, root) for wanted in options["dataset"]], root)
         material = Material.of(folder, recipe.split)
-        run: Path = options["run"] or Path(settings.TRAINING_ROOT) / f"{recipe.name}-{recipe.epochs}-{folder.name[-8:]}"
+        run: Path = options["run"] or Path(settings.TRAINING_ROOT) / _folder_name(recipe, folder, options)
         weights = weights_from(options["init_weights"])
         teachers = [_teacher(each) for each in options["teachers"]]
         told: dict[str, Any] = {"started_from": options["init_weights"]}
@@ -95,6 +96,12 @@ class Command(BaseCommand):
                 target=run / BUNDLE,
             )
         self.stdout.write(f"bundle in {bundle}: manage.py analyse IMAGE --bundle {bundle}")
+
+
+def _folder_name(recipe: Recipe, dataset: Path, options: dict[str, Any]) -> str:
+    """The name of a run's folder, another for each recipe, number of epochs, dataset, start and teachers."""
+    start = sha256("\n".join([options["init_weights"], *options["teachers"]]).encode()).hexdigest()
+    return f"{recipe.name}-{recipe.epochs}-{dataset.name[-8:]}-{start[:8]}"
 
 
 def _teacher(start: str) -> list[NDArray[np.float32]]:
