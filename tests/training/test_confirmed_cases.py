@@ -134,6 +134,29 @@ def test_a_withdrawn_consent_drops_the_photograph_from_the_next_manifest_and_fro
     assert AuditEvent.objects.filter(action="training.read").count() == 1
 
 
+def test_the_manifest_of_those_who_stay_returns_where_there_was_one_before(clinician: User) -> None:
+    stays, comes_and_goes = case(clinician), case(clinician, research=False)
+    for each in (stays, comes_and_goes):
+        histology(each, clinician)
+    first = build_confirmed_cases(user=None)
+    factories.grant(comes_and_goes.patient, clinician, ConsentScope.RESEARCH)
+    second = build_confirmed_cases(user=None)
+    assert list(Dataset.objects.current()) == [second]
+
+    factories.withdraw(comes_and_goes.patient, clinician, ConsentScope.RESEARCH)
+    steward = factories.user(is_model_steward=True)
+    again, once_more = (build_confirmed_cases(user=steward) for _ in range(2))
+
+    assert again == once_more == first
+    assert list(Dataset.objects.current()) == [first]
+    second.refresh_from_db()
+    assert second.replaced_by == first
+    said = AuditEvent.objects.get(action="dataset.returned")
+    assert (said.object_id, said.actor) == (str(first.pk), steward)
+    included = AuditEvent.objects.filter(action="training.included", object_id=str(first.pk))
+    assert [event.patient_id for event in included] == [stays.patient_id] * 2
+
+
 def _root(dataset: Dataset) -> Path:
 
     return Path(configured.DATASETS_ROOT) / dataset.folder

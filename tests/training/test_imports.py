@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
 
+from skincare.audit.models import AuditEvent
 from training.datasets import importing, near_duplicates
 from training.datasets.frozen import frozen_test_lesions
 from training.datasets.importing import import_collection
@@ -87,6 +88,29 @@ def test_the_official_layout_becomes_a_dataset_and_a_repeated_import_finds_it(
     for entry, view in zip(manifest.entries, views, strict=True):
         with Image.open(REAL / f"{entry.record.image_id}.jpg") as image:
             np.testing.assert_array_equal(view, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.django_db
+def test_a_dataset_that_is_imported_as_it_was_before_is_the_current_one_again(
+    official: Path, settings, tmp_path: Path
+) -> None:
+    settings.DATASETS_ROOT = tmp_path / "datasets"
+    listed = rows()
+    call_command("import_ham10000", str(official))
+    earlier = Dataset.objects.get()
+    write_metadata(official, [{**listed[0], "lesion_id": "HAM_another"}, *listed[1:]])
+    call_command("import_ham10000", str(official))
+    other = Dataset.objects.current().get()
+    assert other != earlier
+
+    write_metadata(official, listed)
+    for _ in range(2):
+        call_command("import_ham10000", str(official))
+
+    assert Dataset.objects.current().get() == earlier
+    other.refresh_from_db()
+    assert other.replaced_by == earlier
+    assert AuditEvent.objects.get(action="dataset.returned").object_id == str(earlier.pk)
 
 
 def manifest_first(official: Path) -> str:

@@ -55,7 +55,7 @@ class Dataset(models.Model):
     split_fingerprint = models.CharField(max_length=64, blank=True)
     #: What the import found and left out: ``{"duplicates": …, "artefacts": …, …}``.
     findings = models.JSONField(default=dict)
-    #: A newer manifest of the same source, without what was withdrawn since.
+    #: The manifest of the same source that took its place, without what was withdrawn since.
     replaced_by = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="replaces")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -42,6 +42,7 @@ from training.datasets.manifest import Entry, Findings, Manifest, sha256_of_view
 from training.datasets.splits import split_of
 from training.models import Dataset, DatasetImage, DatasetKind
 from training.services.people import require_steward
+from training.services.registration import replace_others, return_to
 from training.services.suspicious_labels import suspicious_labels
 
 NAME: Final = "Confirmed cases"
@@ -207,6 +208,8 @@ def _registered(
     manifest.save(folder)
     known = Dataset.objects.filter(fingerprint=manifest.identity).first()
     if known is not None:
+        if return_to(known, user=user):
+            record_use("training.included", known, (image.case for image, _ in chosen), user)
         return known
     dataset = Dataset.objects.create(
         name=NAME,
@@ -226,8 +229,7 @@ def _registered(
     DatasetImage.objects.bulk_create(
         DatasetImage(dataset=dataset, image=image, label=label.code) for image, label in chosen
     )
-    earlier = Dataset.objects.current().filter(kind=DatasetKind.CONFIRMED_CASES).exclude(pk=dataset.pk)
-    earlier.update(replaced_by=dataset)
+    replace_others(dataset)
     record("dataset.built", dataset, actor=user, details={"fingerprint": dataset.fingerprint, "images": len(chosen)})
     record_use("training.included", dataset, (image.case for image, _ in chosen), user)
     return dataset
