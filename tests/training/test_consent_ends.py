@@ -247,12 +247,14 @@ class TestRuns:
         assert "consent to research ended" in said["reason_text"]
         assert AuditEvent.objects.filter(action="training_run.began_anew").count() == 1
 
-    def test_one_whose_worker_was_dead_when_a_consent_ended_does_not_go_on_from_its_checkpoint(
+    @pytest.mark.parametrize("moment", ["while it trains", "with the bundle made"])
+    def test_one_whose_worker_was_dead_when_a_consent_ended_does_not_go_on_from_what_it_left(
         self,
         two: tuple[Case, Case],
         clinician: User,
         monkeypatch: pytest.MonkeyPatch,
         told: list[dict[str, Any]],
+        moment: str,
     ) -> None:
         stays, goes = two
         dataset = build_confirmed_cases(user=None)
@@ -263,8 +265,12 @@ class TestRuns:
         def die(attempt: int) -> None:
             raise Killed
 
+        def never(attempt: int) -> None:
+            return None
+
+        trains = moment == "while it trains"
         with pytest.raises(Killed):
-            self.learn(monkeypatch, told, dataset, die)
+            self.learn(monkeypatch, told, dataset, die if trains else never, never if trains else die)
         withdrawn(goes, clinician)
         (folder,) = (path for path in Path(learning.settings.TRAINING_ROOT).iterdir())
         made = learning.TrainingRun.objects.get()
@@ -274,7 +280,7 @@ class TestRuns:
         def train(recipe: Any, material: Material, folder: Path, *, target: Path, **_: Any) -> Path:
             given.append((folder / "checkpoint.npz").exists())
             assert [record.image_id for record in material.images.records] == [photograph(stays)]
-            target.mkdir(parents=True)
+            target.mkdir(parents=True)  # nothing lies there any more
             (target / "bundle.json").write_text("{}")
             return target
 
@@ -282,6 +288,24 @@ class TestRuns:
         learning._learn(made, lambda **message: told.append(message))
         assert given == [False]
         assert not (folder / "epoch01.weights.h5").exists()
+        (said,) = [each["progress"] for each in told if each.get("progress", {}).get("reason")]
+        assert said["reason"] == "consent_ended"
+        assert AuditEvent.objects.filter(action="training_run.began_anew").count() == 1
+
+    def test_a_bundle_that_lies_there_ready_is_registered_without_training_again_while_all_consent(
+        self,
+        two: tuple[Case, Case],
+        monkeypatch: pytest.MonkeyPatch,
+        told: list[dict[str, Any]],
+    ) -> None:
+        self.learn(monkeypatch, told, build_confirmed_cases(user=None), lambda attempt: None)
+
+        def train(*args: Any, **_: Any) -> Path:
+            raise AssertionError("it was trained already")
+
+        monkeypatch.setattr(learning, "train", train)
+        version = learning._learn(learning.TrainingRun.objects.get(), lambda **message: told.append(message))
+        assert version.name == next(each["bundle"]["name"] for each in told if "bundle" in each)
 
     def test_while_nothing_ends_it_trains_once(
         self,

@@ -176,16 +176,23 @@ def name_of(run: TrainingRun) -> str:
 
 def _learn(run: TrainingRun, tell: Tell) -> ModelVersion:
     recipe, name = recipe_of(run), name_of(run)
-    target = Path(settings.BUNDLES_ROOT) / name
-    if not (target / MANIFEST).is_file():  # otherwise only the word of it was lost
-        while not _trained(run, recipe, name, target, tell):
-            _forget(folder_of(run.pk), target)
-            record("training_run.began_anew", run, actor=None, details={"reason": "consent_ended"})
-            tell(progress={"epoch": 0, "step": 0, "reason": "consent_ended", "reason_text": _BEGAN_ANEW})
+    folder, target = folder_of(run.pk), Path(settings.BUNDLES_ROOT) / name
+    made = (target / MANIFEST).is_file()  # then only the word of it was lost, or the last question about consent
+    while not (_allowed_since(folder) if made else _trained(run, recipe, name, target, tell)):
+        made = False
+        _forget(folder, target)
+        record("training_run.began_anew", run, actor=None, details={"reason": "consent_ended"})
+        tell(progress={"epoch": 0, "step": 0, "reason": "consent_ended", "reason_text": _BEGAN_ANEW})
     sha256 = sha256_of(target / MANIFEST)
     tell(bundle={"name": name, "manifest_sha256": sha256})
     # Not released, so not signed yet: it is opened by its digest, to be judged.
     return ModelVersion(name=name, origin=VersionOrigin.TRAINED, state=VersionState.CHALLENGER, manifest_sha256=sha256)
+
+
+def _allowed_since(folder: Path) -> bool:
+    """Whether all that a bundle has learnt from may still be learnt from; not where it was not noted."""
+    opened = folder / OPENED
+    return opened.is_file() and still_allowed(opened.read_text(encoding="ascii").split())
 
 
 def _trained(run: TrainingRun, recipe: Recipe, name: str, target: Path, tell: Tell) -> bool:
