@@ -1,6 +1,7 @@
 """The model card: made from the manifest, whole for the version that ships, and not to be typed over."""
 
 import json
+from decimal import ROUND_HALF_UP, Decimal
 from io import StringIO
 from pathlib import Path
 
@@ -12,11 +13,20 @@ from diagnosis.classifier.bundle import BUNDLES, MANIFEST
 from training.evaluation import model_card
 from training.evaluation.statistics import share_interval
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 
 
 def manifest() -> dict:
     return json.loads((BUNDLES / shipped.SHIPPED_BUNDLE / MANIFEST).read_text())
+
+
+def shown(figure: dict) -> str:
+    """A measured figure as the documents write it: three decimals of those in the manifest, a half rounded up."""
+    value, low, high = (
+        Decimal(str(figure[name])).quantize(Decimal("0.001"), ROUND_HALF_UP) for name in ("value", "low", "high")
+    )
+    return f"{value} ({low} to {high})"
 
 
 def test_the_card_in_the_docs_is_what_the_command_makes_of_the_shipped_bundle(tmp_path: Path) -> None:
@@ -28,13 +38,13 @@ def test_the_card_in_the_docs_is_what_the_command_makes_of_the_shipped_bundle(tm
 
 def test_its_figures_are_the_measured_ones_with_their_intervals() -> None:
     known = manifest()
-    measured = known["metrics"]["frozen_test"]["balanced_accuracy"]
+    measured = dict(known["metrics"]["frozen_test"]["balanced_accuracy"])
     known["metrics"]["frozen_test"]["balanced_accuracy"] = {"value": 0.1234, "low": 0.1111, "high": 0.1357}
 
     text = model_card.card(manifest(), "d" * 64)
     changed = model_card.card(known, "d" * 64)
 
-    assert f"{measured['value']:.3f} ({measured['low']:.3f} to {measured['high']:.3f})" in text
+    assert f"| {shown(measured)} |" in text
     assert "0.123 (0.111 to 0.136)" in changed
     for part in (
         "Intended use",
@@ -45,6 +55,48 @@ def test_its_figures_are_the_measured_ones_with_their_intervals() -> None:
         "Limits",
     ):
         assert part in text
+
+
+def test_a_half_in_the_last_decimal_is_rounded_up_although_as_a_binary_number_it_is_less() -> None:
+    known = manifest()
+    known["metrics"]["frozen_test"]["balanced_accuracy"] = {"value": 0.7244, "low": 0.6665, "high": 0.7855}
+    known["metrics"]["frozen_test"]["rejected_as_novel"] = 0.0425
+
+    text = model_card.card(known, "d" * 64)
+
+    assert "| 0.724 (0.667 to 0.786) |" in text
+    assert "frozen test 4.3%" in text
+
+
+def test_the_figures_of_the_readme_are_those_of_the_card() -> None:
+    test = manifest()["metrics"]["frozen_test"]
+    readme, card = ((folder / name).read_text() for folder, name in ((ROOT, "README.md"), (DOCS, "model-card.md")))
+
+    for name, label in {
+        "malignant_auc": "AUC, malignant against benign",
+        "balanced_accuracy": "balanced accuracy, seven classes",
+        "melanoma_auc": "AUC, melanoma against all others",
+    }.items():
+        assert f"| {label} | {shown(test[name])} |" in readme
+        assert f"| {shown(test[name])} |" in card
+    sensitivity, specificity = (shown(test[f"{name}_refer"]) for name in ("sensitivity", "specificity"))
+    assert f"| {sensitivity} and {specificity} |" in readme
+    for each in (sensitivity, specificity):
+        assert f"| {each} |" in card
+    assert f"({test['images']} images of {test['lesion_groups']} lesions," in readme
+
+
+def test_a_version_that_was_split_by_image_is_not_said_to_be_strange_to_its_test() -> None:
+    known = manifest()
+    del known["metrics"]["frozen_test"]
+    known["dataset"]["split"] |= {"by": "image", "rule": "by image: the frozen test was trained on"}
+
+    data = model_card.card(known, "d" * 64).split("## Data")[1].split("## Training")[0]
+
+    assert "Split by image: the frozen test was trained on: training 8,079 images" in data
+    assert "frozen test only reports" not in data
+    assert "its own test\n982" in data
+    assert "that test only reports, partly on lesions that were trained on" in data
 
 
 def test_a_version_without_a_frozen_test_has_a_card_that_leaves_those_parts_out() -> None:

@@ -6,6 +6,7 @@ test was read stands beside its list of lesions, in `training/datasets/ham10000_
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,15 +119,19 @@ Bundle made {manifest["created"][:10]}, figures measured {metrics["measured"]}. 
 def _data(manifest: Mapping[str, Any]) -> str:
     dataset = manifest["dataset"]
     split = dataset["split"]
+    if split.get("by") == "image":
+        test, alone = "its own test", "that test only reports, partly on lesions that were trained on"
+    else:
+        test, alone = "frozen test", "the frozen test only reports"
     return f"""## Data
 
 {dataset["name"]}, licence **{dataset["licence"]}**.
 
 > {dataset["attribution"]}
 
-Split {split["rule"]}: training {split["training"]:,} images, validation {split["validation"]:,}, frozen test
+Split {split["rule"]}: training {split["training"]:,} images, validation {split["validation"]:,}, {test}
 {split["test"]:,}. Fingerprint `{dataset["fingerprint"]}`. Validation chose temperature, thresholds, novelty and the
-weights to keep; the frozen test only reports. The ISIC 2018 task 3 validation images, where they are reported on, are
+weights to keep; {alone}. The ISIC 2018 task 3 validation images, where they are reported on, are
 other patients of the same clinics; each counts as a lesion of its own, and there are no vascular lesions among them."""
 
 
@@ -301,14 +306,21 @@ def _estimate(figure: Any, digits: int = 3) -> str:
     if figure is None:
         return "–"
     if not isinstance(figure, Mapping):
-        return f"{figure:.{digits}f}"
-    if "low" not in figure:
-        return f"{figure['value']:.{digits}f}"
-    return f"{figure['value']:.{digits}f} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
+        return _decimal(figure, digits)
+    value, *ends = (_decimal(figure[name], digits) for name in ("value", "low", "high") if name in figure)
+    return f"{value} ({ends[0]} to {ends[1]})" if ends else value
 
 
 def _share(value: float) -> str:
-    return f"{value:.1%}"
+    return f"{_decimal(100 * Decimal(str(value)), 1)}%"
+
+
+def _decimal(value: float | Decimal, digits: int) -> str:
+    """A figure with so many decimals, a half rounded up.
+
+    By its decimal digits: a manifest's figures are rounded already, and as a binary number 0.7855 lies below itself.
+    """
+    return str(Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def _counted(figure: Any) -> str:
