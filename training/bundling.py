@@ -51,6 +51,7 @@ def make_bundle(recipe: Recipe, material: Material, weights: Path, request: dict
         | {"by": material.split_by, "rule": RULES[material.split_by]},
         "licence": material.licence,
         "attribution": material.attribution,
+        "tests_kept_out": list(material.tests_kept_out),
     }
     training = {**asdict(recipe), "kept_epoch": request["epoch"], "curve": request["curve"], **request["told"]}
     write_manifest(partial, manifest_of(request["name"], candidate, figures, dataset, training))

@@ -47,6 +47,7 @@ class Material:
     """What is learnt from: labelled images with their groups and splits, and whose data they are.
 
     `folder` is that of the stored dataset, where it is stored as a whole; views of other sizes are then kept there.
+    `tests_kept_out` are the identities of the stored datasets whose frozen tests were taken out of it.
     """
 
     images: LabelledImages
@@ -55,6 +56,7 @@ class Material:
     licence: str
     attribution: str
     folder: Path | None = None
+    tests_kept_out: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, folder: Path, split_by: SplitBy) -> "Material":

@@ -21,6 +21,10 @@ from diagnosis.classifier.view import SIDE, make_view
 METADATA: Final = "HAM10000_metadata.csv"
 ARCHIVES: Final = ("HAM10000_images_part_1.zip", "HAM10000_images_part_2.zip")
 
+#: All of it, as published; its lesion ids start so.
+IMAGES: Final = 10_015
+LESION_ID: Final = "HAM_"
+
 LICENCE: Final = "CC BY-NC 4.0"
 DOI: Final = "10.1038/sdata.2018.161"
 ATTRIBUTION: Final = (

@@ -23,7 +23,7 @@ from diagnosis.classifier.recommendation import ClinicalPicture, Kind, Level, Re
 from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT
 from diagnosis.classifier.view import View, decode_view
 from training.datasets.frozen import joined_lesions
-from training.datasets.ham10000 import LabelledImage
+from training.datasets.ham10000 import LESION_ID, LabelledImage
 from training.datasets.splits import join_groups, split_of
 from training.evaluation import metrics
 from training.evaluation.calibration import BINS
@@ -41,9 +41,6 @@ _SHOWN_RISKS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 
 #: So many of the surest mistakes are named.
 MISTAKES: Final = 24
-
-#: HAM10000's lesion ids start so: their split is known by a hash.
-_HAM10000_LESION: Final = "HAM_"
 
 
 @dataclass(frozen=True)
@@ -322,9 +319,7 @@ def _overlap(records: list[LabelledImage], bundle: Bundle) -> dict[str, int]:
     groups = lesion_groups(records)
     dataset = bundle.manifest.get("dataset", {})
     ham10000 = dataset.get("name") == "HAM10000" and dataset.get("split", {}).get("by", "lesion") == "lesion"
-    split = Counter(
-        split_of(group) if ham10000 and group.startswith(_HAM10000_LESION) else "unknown" for group in groups
-    )
+    split = Counter(split_of(group) if ham10000 and group.startswith(LESION_ID) else "unknown" for group in groups)
     return {name: split.get(name, 0) for name in ("training", "validation", "test", "unknown")}
 
 

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from diagnosis.classifier.bundle import Bundle
-from training.datasets.ham10000 import LabelledImage
+from training.datasets.frozen import FrozenTestMoved, ham10000_splits
+from training.datasets.ham10000 import IMAGES, LESION_ID, LabelledImage
 from training.datasets.manifest import Entry, Manifest, SplitBy
 from training.datasets.splits import Split
 from training.evaluation.labelled import LabelsRefused, Picture
@@ -33,10 +34,39 @@ class StoredSplit:
     told: dict[str, Any]
 
 
-def trained_by(bundle: Bundle) -> SplitBy:
-    """The rule by which the images that a version was trained on were split from those that it was not."""
-    by = bundle.manifest.get("dataset", {}).get("split", {}).get("by", "lesion")
+def trained_by(told: Mapping[str, Any]) -> SplitBy:
+    """The rule by which the images that a version was trained on were split from others, as its bundle.json tells."""
+    by = told.get("dataset", {}).get("split", {}).get("by", "lesion")
     return "image" if by == "image" else "lesion"
+
+
+def trained_on(told: Mapping[str, Any], manifest: Manifest) -> bool:
+    """Whether the version with this bundle.json was trained on a stored dataset, as far as it can be shown.
+
+    It is shown by the fingerprint of the pixels; or by the dataset's identity among those that a run has named; or, as
+    HAM10000 is stored in several sizes, which decode to other pixels, by these together: the bundle learnt all 10,015
+    images of HAM10000, split by lesion, and the stored dataset of that name holds its lesions by their own ids, in the
+    groups and splits of the frozen lists. What the labels and pixels of the two are is not compared then.
+    """
+    learnt = told.get("dataset", {})
+    if learnt.get("fingerprint") == manifest.fingerprint:
+        return True
+    if manifest.identity in told.get("training", {}).get("datasets", ()):
+        return True
+    split = learnt.get("split", {})
+    everything = sum(split.get(each, 0) for each in ("training", "validation", "test")) == IMAGES
+    same_name = learnt.get("name") == manifest.name == "HAM10000"
+    return same_name and everything and trained_by(told) == "lesion" and _split_by_the_frozen_lists(manifest)
+
+
+def _split_by_the_frozen_lists(manifest: Manifest) -> bool:
+    if not all(record.lesion_id.startswith(LESION_ID) for record in manifest.records):
+        return False
+    try:
+        frozen, stored = ham10000_splits(manifest.records), manifest.splits("lesion")
+    except FrozenTestMoved:
+        return False
+    return np.array_equal(frozen.groups, stored.groups) and np.array_equal(frozen.split, stored.split)
 
 
 def open_split(folder: Path, by: SplitBy, split: Split, bundle: Bundle, strangers: bool = False) -> StoredSplit:
@@ -47,13 +77,13 @@ def open_split(folder: Path, by: SplitBy, split: Split, bundle: Bundle, stranger
     """
     manifest = Manifest.load(folder)
     views = manifest.views(folder)
-    same = bundle.manifest.get("dataset", {}).get("fingerprint") == manifest.fingerprint
+    same = trained_on(bundle.manifest, manifest)
     if strangers and not same:
         raise LabelsRefused(
             f"{bundle.name} was not trained on {manifest.name}: which lesions it has met cannot be told; leave "
             "--strangers out"
         )
-    met = _met(manifest, trained_by(bundle)) if same else {}
+    met = _met(manifest, trained_by(bundle.manifest)) if same else {}
     chosen = [(place, entry) for place, entry in enumerate(manifest.entries) if entry.splits[by] == split]
     kept = [(place, entry) for place, entry in chosen if not strangers or met.get(entry.group) != "training"]
     if not kept:
@@ -70,7 +100,7 @@ def open_split(folder: Path, by: SplitBy, split: Split, bundle: Bundle, stranger
             "by": by,
             "images_in_split": len(chosen),
             "left_out_because_in_training": len(chosen) - len(kept),
-            "version_trained_by": trained_by(bundle) if same else None,
+            "version_trained_by": trained_by(bundle.manifest) if same else None,
         },
     )
 

@@ -15,10 +15,10 @@ from diagnosis.models import ModelVersion
 from diagnosis.services.model_versions import champion, open_bundle
 from training import gates
 from training.datasets.ham10000 import LabelledImage
-from training.datasets.manifest import Manifest, SplitBy
+from training.datasets.manifest import Manifest
 from training.evaluation.report import Answers, age_band
 from training.models import Dataset, TrainingRun
-from training.recipes import RECIPES
+from training.services.lineage import Learner, Tested, manifest_of
 
 #: So many views are read between two words about the progress.
 _STRIDE: Final = 50
@@ -26,13 +26,16 @@ _STRIDE: Final = 50
 
 @dataclass(frozen=True)
 class FrozenTests:
-    """The images of all frozen tests: records, labels [n], lesion groups [n], views uint8 [n, 224, 224, 3]."""
+    """The images of all frozen tests: records, labels [n], lesion groups [n], views uint8 [n, 224, 224, 3].
+
+    `pixels` [n] are the sha256 of the views; `fingerprints` and `names` are those of the datasets.
+    """
 
     records: list[LabelledImage]
     labels: NDArray[np.int64]
     groups: NDArray[np.str_]
     views: NDArray[np.uint8]
-    pixels: set[str]
+    pixels: list[str]
     fingerprints: list[str]
     names: list[str]
 
@@ -47,6 +50,7 @@ class FrozenTests:
         groups: list[str] = []
         labels: list[NDArray[np.int64]] = []
         views: list[NDArray[np.uint8]] = []
+        pixels: list[str] = []
         seen: set[str] = set()
         datasets = list(Dataset.objects.current().with_frozen_test().order_by("split_fingerprint"))
         for dataset in datasets:
@@ -57,7 +61,8 @@ class FrozenTests:
                 for each in manifest.splits("lesion").positions("test")
                 if manifest.entries[each].pixels not in seen
             ]
-            seen.update(manifest.entries[each].pixels for each in here)
+            pixels += [manifest.entries[each].pixels for each in here]
+            seen.update(pixels)
             records += [manifest.entries[each].record for each in here]
             groups += [manifest.entries[each].group for each in here]
             labels.append(manifest.labels[here])
@@ -69,7 +74,7 @@ class FrozenTests:
             labels=np.concatenate(labels),
             groups=np.array(groups),
             views=np.concatenate(views),
-            pixels=seen,
+            pixels=pixels,
             fingerprints=[dataset.split_fingerprint for dataset in datasets],
             names=[str(dataset) for dataset in datasets],
         )
@@ -103,31 +108,47 @@ def read_tests(version: ModelVersion, tests: FrozenTests, progress: Callable[[in
     )
 
 
-def disjoint(run: TrainingRun, tests: FrozenTests) -> gates.Gate:
-    """Whether none of the tested lesions or pictures was in the training or validation of the run."""
-    by = recipe_split(run)
-    used: set[str] = set()
-    pictures: set[str] = set()
-    for dataset in run.datasets.all():
-        manifest = Manifest.load(Path(settings.DATASETS_ROOT) / dataset.folder)
-        learnt = [entry for entry in manifest.entries if entry.splits[by] != "test"]
-        used.update(entry.group for entry in learnt)
-        # A picture that is tested elsewhere was left out of training (``learning.gather``) where lesions are split.
-        pictures.update(entry.pixels for entry in learnt if by == "image")
-    seen = len(used.intersection(tests.groups)) + len(pictures.intersection(tests.pixels))
+def disjoint(learner: Learner, tests: FrozenTests) -> gates.Gate:
+    """Whether no tested lesion was in its training or validation, or in that of a version that it started from.
+
+    Raises:
+        ManifestUnusable: files of a dataset that was learnt from are not what its manifest says.
+    """
+    tested = Tested(frozenset(tests.groups.tolist()), frozenset(tests.pixels))
+    found = []
+    for each in learner.ancestry():
+        if seen := _learnt(each, tested, tests):
+            whose = "its training or validation"
+            if each is not learner:
+                whose = f"the training or validation of {each.name}, whose weights it started from"
+            found.append(f"Tested lesions that were in {whose}: {seen}.")
     return gates.Gate(
         "disjoint",
         "No tested lesion was trained on",
-        seen == 0,
-        f"{seen} lesions or pictures of the frozen tests were in its training."
-        if seen
-        else "No lesion and no picture of the frozen tests was in its training or validation.",
+        not found,
+        " ".join(found)
+        or "No lesion and no picture of the frozen tests was in its training or validation, or in that of a version "
+        "whose weights it started from.",
     )
 
 
-def recipe_split(run: TrainingRun) -> SplitBy:
-    """Whether a run's recipe splits by lesion or, as the paper did, by image; a version that ships splits by lesion."""
-    return RECIPES[run.recipe].split if run.recipe else "lesion"
+def _learnt(learner: Learner, tested: Tested, tests: FrozenTests) -> int:
+    """How many of the tested lesions a version itself has learnt from or chosen by."""
+    groups: set[str] = set()
+    pictures: set[str] = set()
+    for dataset in learner.datasets():
+        manifest = manifest_of(dataset)
+        splits, lesions = learner.splits_of(dataset, manifest), tested.lesions_of(manifest)
+        learnt = {entry.group for entry in manifest.entries if splits.get(entry.record.image_id, "test") != "test"}
+        groups |= learnt & lesions
+        pictures.update(entry.pixels for entry in manifest.entries if entry.group in learnt & lesions)
+    return len(
+        {
+            group
+            for group, picture in zip(tests.groups, tests.pixels, strict=True)
+            if group in groups or picture in pictures
+        }
+    )
 
 
 def judge_version(version: ModelVersion, run: TrainingRun, progress: Callable[[int, int], None]) -> dict[str, Any]:
@@ -157,11 +178,15 @@ def judge_version(version: ModelVersion, run: TrainingRun, progress: Callable[[i
     was = read_tests(serving, tests, lambda done: progress(done, total))
     now = read_tests(version, tests, lambda done: progress(total // 2 + done, total))
     wanted = gates.Gates.declared()
+    # A version that is judged for the first time is not in the register yet.
+    learner = Learner(version.name, open_bundle(version).manifest, run if run.recipe else None)
     return verdict | {
         "tests": tests.fingerprints,
         "test_names": tests.names,
         "images": len(tests.labels),
         "lesions": len(np.unique(tests.groups)),
-        "gates": [asdict(gate) for gate in (disjoint(run, tests), *gates.check(wanted, was, now, tests.subgroups()))],
+        "gates": [
+            asdict(gate) for gate in (disjoint(learner, tests), *gates.check(wanted, was, now, tests.subgroups()))
+        ],
         "comparison": gates.compare(was, now, wanted.draws),
     }

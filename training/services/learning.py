@@ -31,6 +31,7 @@ from training.models.runs import Stage
 from training.recipes import RECIPES, Recipe
 from training.services.confirmed_cases import open_views, still_allowed
 from training.services.judging import judge_version
+from training.services.lineage import Tested
 from training.services.supervision import folder_of as folder_of_run
 from training.starting import weights_from
 
@@ -105,21 +106,25 @@ class Photographs:
 def material_of(datasets: list[Dataset], by: SplitBy, photographs: Photographs) -> Material:
     """All images of the datasets. One dataset is read from its files; several are joined in memory, a picture once.
 
-    What a frozen test holds is nobody's training, whatever another dataset says of the same picture. Which patients'
-    photographs were opened is noted in `photographs`.
+    A lesion that a frozen test holds is nobody's training, whatever another dataset says of the same lesion or picture:
+    what such a dataset has of it is left out. Which patients' photographs were opened is noted in `photographs`.
 
     Raises:
         ManifestUnusable: files of one are not what its manifest says.
     """
+    tests = list(Dataset.objects.current().with_frozen_test()) if by == "lesion" else []
+    tested = Tested.by(tests)
     if len(datasets) == 1 and datasets[0].kind == DatasetKind.IMPORTED:
-        return Material.of(Path(settings.DATASETS_ROOT) / datasets[0].folder, by)
+        folder = Path(settings.DATASETS_ROOT) / datasets[0].folder
+        if not _tested_elsewhere(Manifest.load(folder), tested, by):
+            return Material.of(folder, by)
     rows: dict[str, tuple[Entry, NDArray[np.uint8]]] = {}
-    tested = _tested_pictures() if by == "lesion" else set()
     for dataset in datasets:
         folder = Path(settings.DATASETS_ROOT) / dataset.folder
         manifest = Manifest.load(folder)
+        left_out = _tested_elsewhere(manifest, tested, by)
         for entry, view in _pictures(dataset, manifest, folder, photographs):
-            if entry.pixels in tested and entry.splits[by] != "test":
+            if entry.record.image_id in left_out:
                 continue
             rows.setdefault(entry.pixels, (entry, view))
     if not rows:
@@ -136,7 +141,8 @@ def material_of(datasets: list[Dataset], by: SplitBy, photographs: Photographs) 
     )
     licences = "; ".join(dict.fromkeys(dataset.licence for dataset in datasets))
     attributions = " ".join(dict.fromkeys(dataset.attribution for dataset in datasets))
-    return Material(images, splits, by, licences, attributions)
+    kept_out = tuple(dataset.fingerprint for dataset in tests)
+    return Material(images, splits, by, licences, attributions, tests_kept_out=kept_out)
 
 
 def _pictures(
@@ -153,13 +159,12 @@ def _pictures(
             yield entry, opened[entry.record.image_id]
 
 
-def _tested_pictures() -> set[str]:
-    """The pictures (SHA-256 of the pixels) of every frozen test."""
-    found: set[str] = set()
-    for dataset in Dataset.objects.current().with_frozen_test():
-        manifest = Manifest.load(Path(settings.DATASETS_ROOT) / dataset.folder)
-        found.update(entry.pixels for entry in manifest.entries if entry.splits["lesion"] == "test")
-    return found
+def _tested_elsewhere(manifest: Manifest, tested: Tested, by: SplitBy) -> set[str]:
+    """The images, by id, that a dataset would train on or choose by although a frozen test holds their lesion."""
+    lesions = tested.lesions_of(manifest)
+    return {
+        entry.record.image_id for entry in manifest.entries if entry.group in lesions and entry.splits[by] != "test"
+    }
 
 
 def recipe_of(run: TrainingRun) -> Recipe:

@@ -1,0 +1,173 @@
+"""What a challenger has learnt is not what it is judged on: it is left out of training, or the gate says so."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from diagnosis.classifier import shipped
+from diagnosis.classifier.bundle import BUNDLES
+from diagnosis.models import ModelVersion, VersionOrigin, VersionState
+from diagnosis.services.model_versions import register_shipped
+from tests.factories import HAM10000
+from tests.training.small import store_small
+from tests.training.small_settings import TRAINING_GATES
+from tests.training.test_imports import official  # noqa: F401  (a fixture)
+from tests.training.test_models import run
+from training.bundling import make_bundle
+from training.datasets.manifest import Manifest, store
+from training.learning import Material
+from training.models import Dataset, TrainingRun
+from training.recipes import SMOKE
+from training.services import learning
+from training.services.judging import judge_version
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _folders_and_a_champion(settings: Any, tmp_path: Path) -> None:
+    settings.DATASETS_ROOT, settings.TRAINING_ROOT = tmp_path / "datasets", tmp_path / "training"
+    settings.BUNDLES_ROOT, settings.TRAINING_GATES = tmp_path / "bundles", TRAINING_GATES
+    register_shipped()
+
+
+@pytest.fixture
+def collection(settings: Any, tmp_path: Path) -> tuple[Dataset, list[str]]:
+    """Thirty images with a frozen test, and the ids of the two that show one lesion, for training."""
+    folder = store_small(tmp_path / "small")
+    small = Manifest.load(folder)
+    pair = [entry for entry in small.entries if entry.splits["lesion"] == "training"][:2]
+    entries = tuple(dataclasses.replace(each, group=pair[0].group) if each in pair else each for each in small.entries)
+    made = dataclasses.replace(small, entries=entries)
+    call_command("register_dataset", str(store(made, small.views(folder), settings.DATASETS_ROOT)))
+    return Dataset.objects.get(), [each.record.image_id for each in pair]
+
+
+def import_a_test(tmp_path: Path, image: str) -> None:
+    """Import another set, of one picture, that is all test."""
+    folder = tmp_path / "elsewhere" / "nv"
+    folder.mkdir(parents=True)
+    shutil.copy(HAM10000 / f"{image}.jpg", folder / "photograph.jpg")
+    call_command("import_folder", str(folder.parent), "--licence", "own", "--report-only")
+
+
+def trained(name: str, *datasets: Dataset, started_from: str = "", **fields: Any) -> ModelVersion:
+    """A challenger that a run made of these datasets; it answers as the version that ships."""
+    shutil.copytree(BUNDLES / shipped.SHIPPED_BUNDLE, Path(learning.settings.BUNDLES_ROOT) / name)
+    version = ModelVersion.objects.create(
+        name=name,
+        origin=VersionOrigin.TRAINED,
+        state=VersionState.CHALLENGER,
+        manifest_sha256=shipped.SHIPPED_MANIFEST_SHA256,
+        manifest={},
+    )
+    options = {"initial_version": started_from} if started_from else {}
+    made = run(
+        model_version=version, state="done", stage="finished", finished_at=timezone.now(), options=options, **fields
+    )
+    made.datasets.set(datasets)
+    return version
+
+
+def verdict_on(version: ModelVersion) -> dict[str, Any]:
+    return judge_version(version, TrainingRun.objects.get(model_version=version), lambda done, of: None)
+
+
+def disjoint(version: ModelVersion) -> tuple[bool, str]:
+    gate = next(each for each in verdict_on(version)["gates"] if each["code"] == "disjoint")
+    return gate["passed"], gate["reason"]
+
+
+def test_a_lesion_that_another_sets_test_holds_is_left_out_of_training_with_all_its_pictures(
+    collection: tuple[Dataset, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, pair = collection
+    import_a_test(tmp_path, pair[0])
+    given: list[Material] = []
+
+    def train(recipe: Any, material: Material, folder: Path, *, target: Path, **_: Any) -> None:
+        given.append(material)
+        target.mkdir(parents=True)
+        (target / "bundle.json").write_text("{}")
+
+    monkeypatch.setattr(learning, "train", train)
+    made = run(recipe="smoke", options={"init_weights": "none"})
+    made.datasets.add(dataset)
+    learning._learn(made, lambda **message: None)
+
+    (material,) = given
+    images = [record.image_id for record in material.images.records]
+    assert not set(pair) & set(images)
+    assert len(images) == dataset.images - 2
+
+
+def test_a_version_that_learnt_what_is_tested_since_does_not_pass_nor_what_starts_from_it(
+    collection: tuple[Dataset, list[str]], tmp_path: Path
+) -> None:
+    dataset, pair = collection
+    before = trained("before", dataset)
+    assert disjoint(before)[0]
+
+    import_a_test(tmp_path, pair[0])
+    child, grandchild, stranger = (
+        trained("child", started_from="before"),
+        trained("grandchild", started_from="child"),
+        trained("stranger"),
+    )
+
+    assert disjoint(before) == (False, "Tested lesions that were in its training or validation: 1.")
+    for each in (child, grandchild):
+        passed, reason = disjoint(each)
+        assert not passed
+        assert reason == (
+            "Tested lesions that were in the training or validation of before, whose weights it started from: 1."
+        )
+    assert disjoint(stranger)[0]
+
+
+def test_what_the_shipped_version_learnt_counts_for_a_version_that_starts_from_it(
+    official: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    call_command("import_ham10000", str(official))
+    image = Manifest.load(Path(learning.settings.DATASETS_ROOT) / Dataset.objects.get().folder).entries[0]
+    version = trained("from-shipped", started_from=shipped.SHIPPED_BUNDLE)
+    import_a_test(tmp_path, image.record.image_id)
+
+    passed, reason = disjoint(version)
+
+    assert not passed
+    assert shipped.SHIPPED_BUNDLE in reason
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_version_for_which_it_was_left_out_passes(
+    collection: tuple[Dataset, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle is a real one; only the hours of training are left out."""
+    dataset, pair = collection
+    import_a_test(tmp_path, pair[0])
+
+    def train(recipe: Any, material: Material, folder: Path, *, name: str, target: Path, told: Any, **_: Any) -> None:
+        weights = BUNDLES / shipped.SHIPPED_BUNDLE / "model.weights.h5"
+        request = {"name": name, "epoch": 1, "curve": [], "told": told, "target": str(target)}
+        make_bundle(recipe, material, weights, request)
+
+    monkeypatch.setattr(learning, "train", train)
+    made = run(recipe=SMOKE.name, options={"init_weights": "none"})
+    made.datasets.add(dataset)
+    version = learning._learn(made, lambda **message: None)
+
+    verdict = judge_version(version, made, lambda done, of: None)
+
+    assert verdict["gates"][0]["code"] == "disjoint"
+    assert verdict["gates"][0]["passed"], verdict["gates"][0]["reason"]
+    bundle = json.loads((Path(learning.settings.BUNDLES_ROOT) / version.name / "bundle.json").read_text())
+    assert dataset.fingerprint in bundle["dataset"]["tests_kept_out"]
