@@ -13,7 +13,16 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from diagnosis.classifier.view import SIDE
-from diagnosis.models import Case, CaseImage, ConsentScope, Outcome, OutcomeKind, OutcomeSource, VersionState
+from diagnosis.models import (
+    Case,
+    CaseImage,
+    ConsentScope,
+    ModelVersion,
+    Outcome,
+    OutcomeKind,
+    OutcomeSource,
+    VersionState,
+)
 from diagnosis.services.model_versions import register_shipped
 from diagnosis.services.referrals import accept_referral
 from diagnosis.services.second_opinions import ask_opinion
@@ -200,6 +209,28 @@ def test_lineage_names_the_versions_that_were_trained_on_a_photograph(clinician:
     assert VersionState.CHAMPION.label in said.getvalue()
     with pytest.raises(Exception, match="in no dataset"):
         call_command("lineage", str(uuid4()))
+
+
+def test_lineage_names_what_started_from_a_version_that_learnt_a_photograph(clinician: User) -> None:
+    withdrawing, staying = case(clinician), case(clinician)
+    histology(withdrawing, clinician)
+    first = build_confirmed_cases(user=None)
+    histology(staying, clinician)
+    factories.withdraw(withdrawing.patient, clinician, ConsentScope.RESEARCH)
+    second = build_confirmed_cases(user=None)
+    start = {"C1": None, "C2": "C1", "C3": "C2", "stranger": None}
+    for name, initial in start.items():
+        version = ModelVersion.objects.create(name=name, state=VersionState.CHALLENGER, manifest={})
+        options = {"initial_version": initial} if initial else {}
+        made = run(model_version=version, state="done", stage="finished", finished_at=timezone.now(), options=options)
+        made.datasets.add(first if name == "C1" else second)
+
+    call_command("lineage", str(CaseImage.objects.get(case=withdrawing).pk), stdout=(said := StringIO()))
+
+    lines = [line.split(maxsplit=1)[1] for line in said.getvalue().splitlines()]
+    named = f"({VersionState.CHALLENGER.label})"
+    expected = [f"C1 {named} ", f"C2 {named}, through C1 ", f"C3 {named}, through C1 "]
+    assert [line.startswith(start) for line, start in zip(lines, expected, strict=True)] == [True] * 3
 
 
 def test_a_label_that_the_others_contradict_is_listed_for_somebody_to_check(db: None) -> None:

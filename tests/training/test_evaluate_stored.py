@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from diagnosis.classifier.shipped import SHIPPED_BUNDLE
 from tests.factories import HAM10000
 from training.datasets.ham10000 import LabelledImage
 from training.datasets.manifest import Entry, Manifest, sha256_of_view, store
+from training.datasets.splits import split_of
 
 #: Lesion group and split by image of each of nine photographs; by lesion, those of groups 1 to 3 are the test.
 PLAN = [
@@ -78,6 +80,53 @@ def test_strangers_are_images_of_lesions_that_the_training_has_not_met(
     assert report["dataset"]["images_in_split"] == 6
     assert report["dataset"]["left_out_because_in_training"] == 2
     assert report["known_to_the_training"] == {"training": 0, "validation": 2, "test": 2, "unknown": 0}
+
+
+@pytest.fixture
+def of_ham10000(settings: Any, tmp_path: Path) -> Path:
+    """Two images with the ids of HAM10000, at other pixels than those that the shipped network's fingerprint is of."""
+    settings.DATASETS_ROOT = tmp_path / "datasets"
+    with (HAM10000 / "labels.csv").open(newline="") as lines:
+        rows = sorted(csv.DictReader(lines), key=lambda row: row["image_id"])
+    entries, views = [], []
+    for row in [row for row in rows if "_600x450" not in row["file"]][:2]:
+        with Image.open(HAM10000 / row["file"]) as image:
+            views.append(np.asarray(image.convert("RGB")))
+        record = LabelledImage(row["image_id"], row["lesion_id"], row["dx"], "histo", None, "unknown", "back")
+        split = split_of(row["lesion_id"])
+        splits = {"lesion": split, "image": "test"}
+        entries.append(Entry(record, row["lesion_id"], sha256_of_view(views[-1]), splits, "HAM10000"))  # type: ignore[arg-type]
+    return store(Manifest("HAM10000", "CC BY-NC 4.0", "", tuple(entries)), np.stack(views), settings.DATASETS_ROOT)
+
+
+def test_ham10000_of_another_size_is_known_as_what_the_shipped_version_was_trained_on(
+    of_ham10000: Path, tmp_path: Path
+) -> None:
+    report, _ = evaluate(tmp_path, "--dataset", "HAM10000", "--split", "validation", "--strangers")
+
+    assert report["known_to_the_training"] == {"training": 0, "validation": 2, "test": 0, "unknown": 0}
+
+
+@pytest.mark.parametrize("other", ["the version learnt a part", "the lesions are grouped otherwise", "another name"])
+def test_what_only_looks_like_the_data_of_a_version_is_not_taken_for_it(
+    of_ham10000: Path, tmp_path: Path, settings: Any, other: str
+) -> None:
+    bundle = tmp_path / "a-version"
+    shutil.copytree(BUNDLES / SHIPPED_BUNDLE, bundle)
+    stored = Manifest.load(of_ham10000)
+    match other:
+        case "the version learnt a part":
+            content = json.loads((bundle / "bundle.json").read_text())
+            content["dataset"]["split"]["training"] -= 1
+            (bundle / "bundle.json").write_text(json.dumps(content))
+        case "the lesions are grouped otherwise":
+            stored = replace(stored, entries=tuple(replace(each, group="HAM_0") for each in stored.entries))
+        case "another name":
+            stored = replace(stored, name="Ours")
+    folder = store(stored, Manifest.load(of_ham10000).views(of_ham10000), settings.DATASETS_ROOT)
+
+    with pytest.raises(CommandError, match="was not trained on"):
+        evaluate(tmp_path, "--dataset", str(folder), "--split", "validation", "--strangers", "--model", str(bundle))
 
 
 def test_a_stored_view_is_answered_as_its_photograph_is(folder: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
 
+from diagnosis.classifier.shipped import SHIPPED_BUNDLE
+from diagnosis.services.model_versions import register_shipped
 from skincare.audit.models import AuditEvent
 from training.datasets import importing, near_duplicates
 from training.datasets.frozen import frozen_test_lesions
@@ -111,6 +113,20 @@ def test_a_dataset_that_is_imported_as_it_was_before_is_the_current_one_again(
     other.refresh_from_db()
     assert other.replaced_by == earlier
     assert AuditEvent.objects.get(action="dataset.returned").object_id == str(earlier.pk)
+
+
+@pytest.mark.django_db
+def test_lineage_knows_what_the_shipped_version_learnt_at_whatever_size_it_was_imported(
+    official: Path, settings, tmp_path: Path
+) -> None:
+    """These are other pixels than those of the shipped version's fingerprint; ids, groups and splits are HAM10000's."""
+    settings.DATASETS_ROOT = tmp_path / "datasets"
+    register_shipped()
+    call_command("import_ham10000", str(official))
+
+    call_command("lineage", manifest_first(official), stdout=(said := io.StringIO()))
+
+    assert said.getvalue().startswith(f"validation {SHIPPED_BUNDLE}")
 
 
 def manifest_first(official: Path) -> str:

@@ -13,7 +13,8 @@ class Command(BaseCommand):
     """Tell which versions have seen an image."""
 
     help = (
-        "Tell which versions of the network were trained on an image, and which only chose by it or were tested on it."
+        "Tell which versions of the network were trained on an image, themselves or through the version whose weights "
+        "they started from, and which only chose by it or were tested on it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,4 +31,6 @@ class Command(BaseCommand):
             raise CommandError(f"{options['image']} is in no dataset of this platform")
         for use in uses:
             by = f"{use.version} ({use.version.get_state_display()})" if use.version else "no version yet"
+            if use.through:
+                by += f", through {use.through}"
             self.stdout.write(f"{use.split:10} {by:50} {use.dataset}")
