@@ -36,7 +36,7 @@ def a_judgement(champion: ModelVersion, test: Any) -> dict[str, Any]:
     return {
         "judged_at": "2026-11-26T12:00:00+00:00",
         "champion": {"id": str(champion.pk), "name": champion.name},
-        "tests": [test.split_fingerprint],
+        "tests": [test.fingerprint],
         "images": 982,
         "lesions": 745,
         "gates": GATES,

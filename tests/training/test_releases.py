@@ -55,7 +55,7 @@ def challenger(settings: Any, tmp_path: Path) -> ModelVersion:
         metrics={
             "judgement": {
                 "champion": {"id": str(serving.pk), "name": serving.name},
-                "tests": [test.split_fingerprint],
+                "tests": [test.fingerprint],
                 "gates": [{"code": "sensitivity", "title": "Malignant sensitivity is not inferior", "passed": True}],
             }
         },
@@ -138,6 +138,9 @@ def changed(change: str, challenger: ModelVersion) -> None:
             type(dataset(fingerprint="a" * 64)).objects.update(frozen_test=False)
         case "another frozen test":
             dataset(split_fingerprint="7" * 64)
+        case "corrected labels in the frozen test":
+            corrected = dataset()  # the same images in the same groups and splits
+            type(corrected).objects.exclude(pk=corrected.pk).update(replaced_by=corrected)
         case "gates not passed":
             made.metrics["judgement"]["gates"][0]["passed"] = False
             made.save()
@@ -155,6 +158,7 @@ def changed(change: str, challenger: ModelVersion) -> None:
     [
         ("no frozen test", "No frozen test has been imported"),
         ("another frozen test", "The frozen tests have changed"),
+        ("corrected labels in the frozen test", "The frozen tests have changed"),
         ("gates not passed", "It did not pass: Malignant sensitivity is not inferior"),
         ("another champion", "Another version serves since"),
         ("never judged", "has not been judged"),

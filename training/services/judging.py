@@ -52,7 +52,7 @@ class FrozenTests:
         views: list[NDArray[np.uint8]] = []
         pixels: list[str] = []
         seen: set[str] = set()
-        datasets = list(Dataset.objects.current().with_frozen_test().order_by("split_fingerprint"))
+        datasets = list(Dataset.objects.current().with_frozen_test().order_by("fingerprint"))
         for dataset in datasets:
             folder = Path(settings.DATASETS_ROOT) / dataset.folder
             manifest = Manifest.load(folder)
@@ -75,7 +75,7 @@ class FrozenTests:
             groups=np.array(groups),
             views=np.concatenate(views),
             pixels=pixels,
-            fingerprints=[dataset.split_fingerprint for dataset in datasets],
+            fingerprints=[dataset.fingerprint for dataset in datasets],
             names=[str(dataset) for dataset in datasets],
         )
 

@@ -19,12 +19,12 @@ from training.services.people import require_steward
 def why_not_releasable(version: ModelVersion) -> str:
     """Why a challenger may not be proposed or approved now; empty where it may.
 
-    A verdict holds for the champion and the frozen tests that it was made with: when either has changed, the challenger
-    is judged again first.
+    A verdict holds for the champion and the frozen tests that it was made with: when either has changed, be it one
+    image, label or split of a dataset, the challenger is judged again first.
     """
     if version.state != VersionState.CHALLENGER:
         return f"{version} is {version.get_state_display().lower()}; only a challenger can be released."
-    tests = sorted(Dataset.objects.current().with_frozen_test().values_list("split_fingerprint", flat=True))
+    tests = sorted(Dataset.objects.current().with_frozen_test().values_list("fingerprint", flat=True))
     if not tests:
         return (
             "No frozen test has been imported, so nothing can be said of this version: import one "
