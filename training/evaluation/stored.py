@@ -3,7 +3,7 @@
 import io
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from training.evaluation.labelled import LabelsRefused, Picture
 
 @dataclass(frozen=True)
 class StoredSplit:
-    """The images of one split, by their ids, ready for `judgement.review`.
+    """The images of one split, by their ids, ready for `judgement.review`; the lesion of each is its group.
 
     `known`: how many of them show a lesion (near-duplicates joined) of which an image was in the version's training,
     in its validation alone, or in neither; all are `unknown` where it was trained on something else. `told`: which
@@ -90,7 +90,8 @@ def open_split(folder: Path, by: SplitBy, split: Split, bundle: Bundle, stranger
         raise LabelsRefused(f"{manifest.name} holds no such image for {split}, split by {by}")
     known = Counter(met.get(entry.group, "test") if same else "unknown" for _, entry in kept)
     return StoredSplit(
-        records=[entry.record for _, entry in kept],
+        # Figures draw whole lesions, and the import has found which of them are one.
+        records=[replace(entry.record, lesion_id=entry.group) for _, entry in kept],
         pictures={entry.record.image_id: _picture(entry, views, place) for place, entry in kept},
         known={name: known.get(name, 0) for name in ("training", "validation", "test", "unknown")},
         told={
