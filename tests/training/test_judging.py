@@ -3,17 +3,21 @@
 import dataclasses
 import json
 import shutil
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
 from diagnosis.classifier import shipped
 from diagnosis.classifier.bundle import BUNDLES
+from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.models import ModelVersion, VersionOrigin, VersionState
 from diagnosis.services.model_versions import register_shipped
+from tests import factories
 from tests.factories import HAM10000
 from tests.training.small import store_small
 from tests.training.small_settings import TRAINING_GATES
@@ -21,6 +25,7 @@ from tests.training.test_imports import official  # noqa: F401  (a fixture)
 from tests.training.test_models import run
 from training.bundling import make_bundle
 from training.datasets.manifest import Manifest, store
+from training.export import sha256_of
 from training.learning import Material
 from training.models import Dataset, TrainingRun
 from training.recipes import SMOKE
@@ -57,20 +62,21 @@ def import_a_test(tmp_path: Path, image: str) -> None:
     call_command("import_folder", str(folder.parent), "--licence", "own", "--report-only")
 
 
-def trained(name: str, *datasets: Dataset, started_from: str = "", **fields: Any) -> ModelVersion:
-    """A challenger that a run made of these datasets; it answers as the version that ships."""
-    shutil.copytree(BUNDLES / shipped.SHIPPED_BUNDLE, Path(learning.settings.BUNDLES_ROOT) / name)
+def trained(name: str, *datasets: Dataset, started_from: str = "", **told: Any) -> ModelVersion:
+    """A challenger that a run made of these datasets; but for what its bundle.json tells, it is the one that ships."""
+    bundle = Path(learning.settings.BUNDLES_ROOT) / name
+    shutil.copytree(BUNDLES / shipped.SHIPPED_BUNDLE, bundle)
+    manifest = json.loads((bundle / "bundle.json").read_text()) | {"name": name, **told}
+    (bundle / "bundle.json").write_text(json.dumps(manifest))
     version = ModelVersion.objects.create(
         name=name,
         origin=VersionOrigin.TRAINED,
         state=VersionState.CHALLENGER,
-        manifest_sha256=shipped.SHIPPED_MANIFEST_SHA256,
-        manifest={},
+        manifest_sha256=sha256_of(bundle / "bundle.json"),
+        manifest=manifest,
     )
     options = {"initial_version": started_from} if started_from else {}
-    made = run(
-        model_version=version, state="done", stage="finished", finished_at=timezone.now(), options=options, **fields
-    )
+    made = run(model_version=version, state="done", stage="finished", finished_at=timezone.now(), options=options)
     made.datasets.set(datasets)
     return version
 
@@ -171,3 +177,25 @@ def test_a_version_for_which_it_was_left_out_passes(
     assert verdict["gates"][0]["passed"], verdict["gates"][0]["reason"]
     bundle = json.loads((Path(learning.settings.BUNDLES_ROOT) / version.name / "bundle.json").read_text())
     assert dataset.fingerprint in bundle["dataset"]["tests_kept_out"]
+
+
+def test_a_verdict_tests_whether_the_two_differ_by_more_than_chance(
+    collection: tuple[Dataset, list[str]], client: Client
+) -> None:
+    naevi = [0.94 if code == "df" else 0.01 for code in CLASSES]  # dermatofibroma is named no more
+    version = trained("no-dermatofibroma", class_priors=naevi)
+    client.force_login(factories.user(is_model_steward=True))
+
+    verdict = verdict_on(version)
+    TrainingRun.objects.filter(model_version=version).update(metrics={"judgement": verdict})
+    shown = unescape(client.get(f"/training/versions/{version.pk}/").content.decode())
+
+    found = verdict["tests_of_difference"]
+    better, worse = found["mcnemar"]["only_first_right"], found["mcnemar"]["only_second_right"]
+    assert (found["first"], found["second"]) == (version.name, shipped.SHIPPED_BUNDLE)
+    assert (better, worse) != (0, 0)
+    assert found["difference"]["accuracy"]["value"] == pytest.approx((better - worse) / verdict["images"], abs=1e-4)
+    assert f"only the challenger is right on {better} images, only the champion on {worse}; p = " in shown
+    # The priors move decisions and no probability.
+    assert found["delong"]["malignant"]["p"] == 1.0
+    assert "DeLong’s test, Malignant AUC: the challenger" in shown

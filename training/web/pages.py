@@ -29,6 +29,7 @@ from training.services import releases
 from training.services.runs import INIT_WEIGHTS, cancel_run, judge, offered_recipes, start_run
 from training.services.watching import etag_of, poll_after_ms
 from training.web.curves import HEIGHT, WIDTH, charts_of
+from training.web.differences import differences_in_words
 
 RUNS_SHOWN: Final = 50
 
@@ -294,11 +295,13 @@ class VersionPage(StewardPage):
         run = TrainingRun.objects.filter(model_version=version).select_related("started_by").first()
         shadow = compare_in_shadow(version)
         challenger = version.state == VersionState.CHALLENGER
+        judgement = run.metrics.get("judgement") if run else None
         context = {
             "version": version,
             "problem": problem,
             "run": run,
-            "judgement": run.metrics.get("judgement") if run else None,
+            "judgement": judgement,
+            "differences": differences_in_words(judgement.get("tests_of_difference", {})) if judgement else [],
             "challenger": challenger,
             "retired": version.state == VersionState.RETIRED,
             "not_releasable": releases.why_not_releasable(version) if challenger else "",
