@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from html import unescape
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.training.test_imports import official  # noqa: F401  (a fixture)
 from tests.training.test_models import run
 from training.bundling import make_bundle
 from training.datasets.manifest import Manifest, store
+from training.evaluation.model_card import card
 from training.export import sha256_of
 from training.learning import Material
 from training.models import Dataset, TrainingRun
@@ -177,6 +179,7 @@ def test_a_version_for_which_it_was_left_out_passes(
     assert verdict["gates"][0]["passed"], verdict["gates"][0]["reason"]
     bundle = json.loads((Path(learning.settings.BUNDLES_ROOT) / version.name / "bundle.json").read_text())
     assert dataset.fingerprint in bundle["dataset"]["tests_kept_out"]
+    assert "## Judged on the frozen tests" in card(bundle, "d" * 64, judgement=verdict)
 
 
 def test_a_verdict_tests_whether_the_two_differ_by_more_than_chance(
@@ -199,3 +202,27 @@ def test_a_verdict_tests_whether_the_two_differ_by_more_than_chance(
     # The priors move decisions and no probability.
     assert found["delong"]["malignant"]["p"] == 1.0
     assert "DeLong’s test, Malignant AUC: the challenger" in shown
+
+
+def test_a_version_that_was_trained_here_has_a_model_card_with_what_the_frozen_tests_said(
+    collection: tuple[Dataset, list[str]], client: Client
+) -> None:
+    measured = register_shipped().manifest["metrics"]
+    version = trained("made-here", metrics={each: measured[each] for each in measured if each != "frozen_test"})
+    client.force_login(factories.user(is_model_steward=True))
+    address = f"/training/versions/{version.pk}/card/"
+    assert address in client.get(f"/training/versions/{version.pk}/").content.decode()
+    assert "Judged on the frozen tests" not in client.get(address).content.decode()
+
+    verdict = verdict_on(version)
+    TrainingRun.objects.filter(model_version=version).update(metrics={"judgement": verdict})
+    shown = unescape(client.get(address).content.decode())
+
+    for part in ("Intended use", "CC BY-NC 4.0", version.manifest_sha256, "Judged on the frozen tests"):
+        assert part in shown
+    assert "It passed every gate." in shown
+    auc = next(row for row in verdict["comparison"] if row["figure"] == "malignant_auc")
+    told = re.search(r"<td>Malignant AUC</td>\s*<td>([\d.]+)</td>", shown)
+    assert told is not None
+    assert float(told[1]) == pytest.approx(auc["challenger"], abs=6e-4)
+    assert "style=" not in shown

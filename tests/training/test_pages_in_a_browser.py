@@ -124,6 +124,7 @@ def test_every_page_fits_and_has_no_barrier(live_server: LiveServer, browser_con
         "failed": f"runs/{failed.pk}/",
         "challenger": f"versions/{challenger.pk}/",
         "champion": f"versions/{champion.pk}/",
+        "card": f"versions/{champion.pk}/card/",
     }.items():
         page.goto(f"{live_server.url}/training/{address}")
         look(page, name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.template.loader import render_to_string
-from django.utils.safestring import mark_safe
+from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 from diagnosis.classifier.taxonomy import CLASSES, MALIGNANT
@@ -62,10 +62,16 @@ def measured_since(digest: str, folder: Path = MEASURED) -> dict[str, Any]:
     return {}
 
 
-def card(manifest: Mapping[str, Any], digest: str, evaluation: Mapping[str, Any] | None = None) -> str:
+def card(
+    manifest: Mapping[str, Any],
+    digest: str,
+    evaluation: Mapping[str, Any] | None = None,
+    judgement: Mapping[str, Any] | None = None,
+) -> str:
     """The card in Markdown. `digest` is the sha256 of the manifest's bytes.
 
     `evaluation`: report.json of an evaluation of this very version with masks; otherwise what was kept of one.
+    `judgement`: the verdict of the frozen tests on a version that was trained on a platform, where it was judged there.
 
     Raises `ValueError` for an evaluation of another version.
     """
@@ -77,6 +83,7 @@ def card(manifest: Mapping[str, Any], digest: str, evaluation: Mapping[str, Any]
         _training(manifest),
         _readings(),
         _figures(manifest["metrics"], manifest["thresholds"]),
+        _judged(judgement or {}),
         *(
             part(manifest["metrics"]["frozen_test"])
             for part in (_by_class, _subgroups, _altered)
@@ -89,11 +96,22 @@ def card(manifest: Mapping[str, Any], digest: str, evaluation: Mapping[str, Any]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _rendered(markdown: str) -> str:
+    """HTML from our own Markdown, with any HTML in it (a note, a name) escaped."""
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.replace(_MADE_BY, "")))
+
+
 def as_page(markdown: str, name: str) -> str:
     """The card as one HTML file that needs nothing beside it."""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown.replace(_MADE_BY, ""))
-    # Rendered from our own Markdown, with any HTML in it (a note, a name) escaped.
-    return render_to_string("training/model_card.html", {"name": name, "body": mark_safe(body)})  # nosec B308, B703
+    body = mark_safe(_rendered(markdown))  # nosec B308, B703
+    return render_to_string("training/model_card.html", {"name": name, "body": body})
+
+
+def as_part(markdown: str) -> SafeString:
+    """The card for a page of the platform, where a table that is too wide scrolls by itself."""
+    body = _rendered(markdown).replace("<th></th>", "<td></td>")
+    frame = '<div class="table-scroll" tabindex="0" role="group" aria-label="Table"><table class="table">'
+    return mark_safe(body.replace("<table>", frame).replace("</table>", "</table></div>"))  # nosec B308, B703
 
 
 def _opening(manifest: Mapping[str, Any], digest: str) -> str:
@@ -178,6 +196,30 @@ Intervals: {metrics["intervals"]}.
 Thresholds on the malignancy risk: refer from {refer["risk"]:.4f} (chosen for a sensitivity of
 {refer["sensitivity_aimed"]:.2f} on {refer["chosen_on"]}), refer urgently from {urgently["risk"]:.4f} (chosen for a
 specificity of {urgently["specificity_aimed"]:.2f} on {urgently["chosen_on"]})."""
+
+
+def _judged(judgement: Mapping[str, Any]) -> str:
+    """Beside the champion of that day; the figures of the bundle itself are of validation alone then."""
+    if not judgement.get("gates"):
+        return ""
+    failed = [gate["title"] for gate in judgement["gates"] if not gate["passed"]]
+    rows = [
+        [row["title"], _estimate(row["challenger"]), _estimate(row["champion"]), _difference(row["difference"])]
+        for row in judgement["comparison"]
+    ]
+    return f"""## Judged on the frozen tests
+
+{judgement["judged_at"][:10]}, on {judgement["images"]:,} images of {judgement["lesions"]:,} lesions
+({"; ".join(judgement["test_names"])}), beside {judgement["champion"]["name"]}, which served then.
+{"It passed every gate." if not failed else f"It did not pass: {'; '.join(failed)}."}
+
+{_table(["", "this version", judgement["champion"]["name"], "difference (95 %, over lesion groups)"], rows)}"""
+
+
+def _difference(figure: Mapping[str, Any]) -> str:
+    if figure["value"] is None or figure["low"] is None:
+        return _estimate(figure["value"])
+    return _estimate(figure)
 
 
 def _by_class(test: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from skincare.accounts.models import User
 from skincare.accounts.recently import demand_recent
 from training.evaluation.leakage_page import charts_of as charts_of_leakage
 from training.evaluation.leakage_page import last_report, rows_of, shipped_report
+from training.evaluation.model_card import as_part, card
 from training.models import Dataset, TrainingRun
 from training.services import releases
 from training.services.runs import INIT_WEIGHTS, cancel_run, judge, offered_recipes, start_run
@@ -309,3 +310,15 @@ class VersionPage(StewardPage):
             "shadow": shadow if shadow.read or version.shadow_since else None,
         }
         return render(request, "training/version.html", context, status=status)
+
+
+class ModelCardPage(StewardPage):
+    """The model card of a version, from its manifest and, where it was judged on this platform, from its verdict."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Show it."""
+        version = get_object_or_404(ModelVersion, pk=pk)
+        run = TrainingRun.objects.filter(model_version=version).first()
+        judgement = run.metrics.get("judgement") if run else None
+        markdown = card(version.manifest, version.manifest_sha256, judgement=judgement)
+        return render(request, "training/version_card.html", {"version": version, "card": as_part(markdown)})

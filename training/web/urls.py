@@ -11,4 +11,5 @@ urlpatterns = [
     path("training/runs/<uuid:pk>/", pages.RunPage.as_view(), name="training-run-page"),
     path("training/runs/<uuid:pk>/progress/", pages.RunProgress.as_view(), name="training-run-progress"),
     path("training/versions/<uuid:pk>/", pages.VersionPage.as_view(), name="training-version-page"),
+    path("training/versions/<uuid:pk>/card/", pages.ModelCardPage.as_view(), name="training-version-card"),
 ]

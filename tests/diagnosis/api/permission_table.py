@@ -125,6 +125,7 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "training/runs/<uuid:pk>/"): (302, 403, 403, 403, 403, 303, 403),
     ("GET", "training/runs/<uuid:pk>/progress/"): A_PAGE_OF_STEWARDS,
     ("GET", "training/versions/<uuid:pk>/"): A_PAGE_OF_STEWARDS,
+    ("GET", "training/versions/<uuid:pk>/card/"): A_PAGE_OF_STEWARDS,
     ("POST", "training/versions/<uuid:pk>/"): (302, 403, 403, 403, 403, 409, 403),
     ("POST", f"{API}auth/token/"): (201,) * 7,
     ("GET", f"{API}auth/token/"): SIGNED_IN,

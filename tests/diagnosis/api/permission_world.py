@@ -15,6 +15,8 @@ from django.utils import timezone
 from diagnosis.api import image_links
 from diagnosis.api.sealed_cases import Content, write_content
 from diagnosis.api.service_rules import RULES
+from diagnosis.classifier.bundle import BUNDLES, MANIFEST
+from diagnosis.classifier.shipped import SHIPPED_BUNDLE
 from diagnosis.models import (
     Case,
     ConsentEvent,
@@ -22,6 +24,7 @@ from diagnosis.models import (
     EmergencyAccess,
     EmergencyReason,
     MessageImage,
+    ModelVersion,
     Referral,
     Webhook,
     WebhookDelivery,
@@ -119,6 +122,14 @@ def waiting_run() -> TrainingRun:
     return TrainingRun.objects.first() or run()
 
 
+def version_with_its_manifest() -> ModelVersion:
+    """The version in service, with what a model card is made from."""
+    made = version()
+    made.manifest = json.loads((BUNDLES / SHIPPED_BUNDLE / MANIFEST).read_text())
+    made.save(update_fields=["manifest"])
+    return made
+
+
 def elsewhere() -> Organisation:
     """A service where nobody here works."""
     kind = Organisation.Kind.DERMATOLOGY_SERVICE
@@ -203,7 +214,7 @@ def address_of(route: str, world: World, user: User | None) -> str:
         "opinions": uuid4(),
         "webhooks": webhook_of(world).pk,
         "webhook-deliveries": webhook_of(world).deliveries.order_by("created_at")[0].pk,
-        "versions": version().pk,
+        "versions": version_with_its_manifest().pk,
         "datasets": dataset_to_learn_from().pk,
         "training-runs": waiting_run().pk,
         "runs": waiting_run().pk,

@@ -40,6 +40,7 @@ WITHOUT_PATIENTS = {
             "training/runs/<uuid:pk>/",
             "training/runs/<uuid:pk>/progress/",
             "training/versions/<uuid:pk>/",
+            "training/versions/<uuid:pk>/card/",
             "training/datasets/<uuid:pk>/",
             "training/leakage/",
             f"{API}datasets/",
