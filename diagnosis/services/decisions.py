@@ -12,9 +12,9 @@ from diagnosis.models import Case, CloseReason, Decision, DecisionKind
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services.consents import lock_patient
 from diagnosis.services.errors import Conflict, Refusal
-from diagnosis.services.notifications import tell
+from diagnosis.services.notifications import clinicians_of, tell, whoever_is_left
 from diagnosis.services.referrals import check_text
-from skincare.accounts.models import Role, User
+from skincare.accounts.models import User
 from skincare.audit.record import record
 
 #: A reminder lies at most so far ahead: nobody watches a lesion for longer without a look.
@@ -130,11 +130,8 @@ def remind_due(*, now: datetime | None = None) -> int:
             )
             if decision is None:
                 continue
-            colleagues = User.objects.filter(
-                memberships__organisation=decision.case.organisation_id, memberships__role=Role.CLINICIAN
-            )
-            same = colleagues.filter(pk=decision.decided_by_id, is_active=True)
-            tell(same if same.exists() else colleagues, "observation_due", case=decision.case)
+            people = whoever_is_left(decision.decided_by_id, clinicians_of(decision.case.organisation_id))
+            tell(people, "observation_due", case=decision.case)
             decision.reminded_at = now
             decision.save(update_fields=["reminded_at"])
             record(

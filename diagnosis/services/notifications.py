@@ -63,6 +63,19 @@ TURN_SECONDS: Final = 10.0
 log = structlog.get_logger(__name__)
 
 
+def clinicians_of(organisation_id: UUID) -> QuerySet[User]:
+    """Who works there as a clinician."""
+    return User.objects.filter(
+        memberships__organisation=organisation_id, memberships__role=Role.CLINICIAN, is_active=True
+    )
+
+
+def whoever_is_left(person_id: UUID, colleagues: QuerySet[User]) -> QuerySet[User]:
+    """The one of these colleagues whom it concerns; all of them, where that person has left."""
+    same = colleagues.filter(pk=person_id)
+    return same if same.exists() else colleagues
+
+
 def _service(referral: Referral) -> QuerySet[User]:
     return User.objects.filter(
         memberships__organisation=referral.service_id, memberships__role=Role.DERMATOLOGIST, is_active=True
@@ -70,21 +83,23 @@ def _service(referral: Referral) -> QuerySet[User]:
 
 
 def _sender(referral: Referral) -> QuerySet[User]:
-    return User.objects.filter(pk=referral.referred_by_id)
+    return whoever_is_left(referral.referred_by_id, clinicians_of(referral.clinic_id))
 
 
 def _reader(referral: Referral) -> QuerySet[User]:
-    return User.objects.filter(pk=referral.claimed_by_id) if referral.claimed_by_id else _service(referral)
+    if referral.claimed_by_id is None:
+        return _service(referral)
+    return whoever_is_left(referral.claimed_by_id, _service(referral))
 
 
 def _both(referral: Referral) -> QuerySet[User]:
-    readers = _reader(referral).values("pk")
-    return User.objects.filter(Q(pk__in=readers) | Q(pk=referral.referred_by_id))
+    return User.objects.filter(Q(pk__in=_reader(referral).values("pk")) | Q(pk__in=_sender(referral).values("pk")))
 
 
 def _escalated_to(referral: Referral) -> QuerySet[User]:
+    told = Q(pk__in=_service(referral).values("pk")) | Q(pk__in=_sender(referral).values("pk"))
     leads = Q(memberships__organisation=referral.service_id, memberships__role=Role.ADMINISTRATOR)
-    return User.objects.filter(Q(pk__in=_service(referral).values("pk")) | Q(pk=referral.referred_by_id) | leads)
+    return User.objects.filter(told | leads)
 
 
 def _asked(referral: Referral) -> QuerySet[User]:

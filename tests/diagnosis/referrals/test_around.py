@@ -4,7 +4,7 @@ import io
 import json
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -206,6 +206,21 @@ class TestOutcomes:
             call_command("import_outcomes", str(file), organisation=clinic.name)
 
 
+def deactivate(user: User) -> None:
+    """The account is closed."""
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def end_membership(user: User) -> None:
+    """The user works elsewhere from now on."""
+    user.memberships.all().delete()
+
+
+def told(user: User) -> set[str]:
+    """Of what the user has notices."""
+    return set(Notification.objects.filter(user=user).values_list("kind", flat=True))
+
+
 class TestNotices:
     def test_a_mail_holds_a_link_and_nothing_of_the_patient_and_goes_once(self, clinician: User, reader: User) -> None:
         referral = factories.accepted_referral(clinician, reader)
@@ -228,6 +243,39 @@ class TestNotices:
         assert notifications.send_due() == 0
         assert notifications.send_due(now=timezone.now() + timedelta(hours=25)) == 1
         assert {message.to[0] for message in mail.outbox} == {reader.email}
+
+    @pytest.mark.parametrize("leave", [deactivate, end_membership])
+    def test_where_the_sender_has_left_all_clinicians_of_the_clinic_are_told(
+        self, clinician: User, reader: User, leave: Callable[[User], None]
+    ) -> None:
+        colleague = factories.clinician(factories.organisation_of(clinician))
+        factories.clinician()
+        referral = factories.accepted_referral(clinician, reader)
+        assert told(colleague) == set()
+        leave(clinician)
+        ask_clinician(user=reader, referral_id=referral.pk, text="Since when?")
+        read(reader, referral)
+        sign(reader, referral, plan=Plan.URGENT)
+        assert tick(now=timezone.now() + timedelta(days=60)).outcomes == 1
+        assert told(colleague) == {"ask", "answer", "outcome_due"}
+        assert told(clinician) == {"accept"}
+        assert Referral.objects.for_clinician(colleague).get(notifications.with_news(colleague)) == referral
+        assert set(Notification.objects.values_list("user", flat=True)) == {clinician.pk, colleague.pk, reader.pk}
+
+    @pytest.mark.parametrize("leave", [deactivate, end_membership])
+    def test_where_the_one_who_accepted_has_left_all_dermatologists_of_the_service_are_told(
+        self, clinician: User, reader: User, leave: Callable[[User], None]
+    ) -> None:
+        colleague = factories.dermatologist(factories.organisation_of(reader))
+        referral = factories.accepted_referral(clinician, reader)
+        ask_clinician(user=reader, referral_id=referral.pk, text="Since when?")
+        leave(reader)
+        reply_to_question(user=clinician, referral_id=referral.pk, text="For a year.")
+        send_message(user=clinician, referral_id=referral.pk, text="Or two.")
+        tick(now=referral.due_at - timedelta(hours=1))
+        tick(now=referral.due_at + timedelta(hours=1))
+        assert told(colleague) == {"sent", "reply", "message", "reminded", "escalated"}
+        assert told(reader) == {"sent"}
 
 
 class Receiver(BaseHTTPRequestHandler):
