@@ -9,9 +9,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from diagnosis.classifier.diagnoses import agree
-from diagnosis.models import Assessment, Outcome, Plan, Referral
+from diagnosis.models import Assessment, Plan, Referral
 from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.first_reads import check_confidence, check_diagnosis, own_read
+from diagnosis.services.outcomes import is_known
 from diagnosis.services.referral_moves import move
 from diagnosis.services.referral_states import Action, check, insist_on_consent, person
 from diagnosis.services.referrals import check_text, lock_referral
@@ -131,8 +132,7 @@ def _sign(
     assessment.signature = person(user)
     assessment.save(force_insert=True)
     referral.answered_at = referral.answered_at or now
-    known = Outcome.objects.filter(lesion=referral.case.lesion_id, determined_on__gte=referral.sent_at.date()).exists()
-    referral.outcome_due_at = None if known else outcome_due(new, now)
+    referral.outcome_due_at = None if is_known(referral, new.plan) else outcome_due(new, now)
     referral.outcome_reminded_at = None
     move(referral, action, user, "answered_at", "outcome_due_at", "outcome_reminded_at")
     return assessment

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from diagnosis.models import Lesion, Outcome, OutcomeKind, OutcomeSource, Patient, Referral
+from diagnosis.models import Assessment, Lesion, Outcome, OutcomeKind, OutcomeSource, Patient, Plan, Referral
 from diagnosis.models.diagnosis_names import name_of
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services.consents import lock_patient
@@ -26,6 +26,9 @@ MOST_LINES: Final = 20_000
 MOST_BYTES: Final = 8 * 2**20
 #: Rows of the list of what is awaited.
 MOST_AWAITED: Final = 200
+#: Plans that end in histology: a clinical follow-up does not tell what tissue would. Where there will be none, as when
+#: the patient declined, the dermatologist amends the plan.
+UNTIL_HISTOLOGY: Final = frozenset({Plan.BIOPSY, Plan.EXCISE, Plan.URGENT})
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,18 @@ def current_outcome(lesion: Lesion | UUID) -> Outcome | None:
     )
 
 
+def is_known(referral: Referral, plan: Plan | str) -> bool:
+    """Whether what a referral's plan leads to is there: an outcome of its lesion from the day of the referral on, which
+    nobody corrected, and histology where the plan asks for it. What was known before is not what is awaited.
+    """
+    found = Outcome.objects.filter(
+        lesion=referral.case.lesion_id, corrected_by__isnull=True, determined_on__gte=referral.sent_at.date()
+    )
+    if plan in UNTIL_HISTOLOGY:
+        found = found.filter(kind=OutcomeKind.HISTOLOGY)
+    return found.exists()
+
+
 def awaited(user: User) -> list[Referral]:
     """Answered referrals of the user's clinics whose outcome is awaited, the earliest due first."""
     rows = Referral.objects.for_clinician(user).filter(outcome_due_at__isnull=False).with_everything()
@@ -65,7 +80,8 @@ def is_overdue(referral: Referral) -> bool:
 
 @transaction.atomic
 def record_outcome(*, user: User, new: NewOutcome, source: OutcomeSource = OutcomeSource.PERSON) -> Outcome:
-    """Record what a lesion turned out to be; what awaited it is reminded no more. Sent twice it is recorded once.
+    """Record what a lesion turned out to be; what awaited it (see ``is_known``) is reminded no more. Sent twice it is
+    recorded once.
 
     Args:
         user: a clinician of the lesion's clinic.
@@ -110,7 +126,7 @@ def _record(user: User | None, lesion: Lesion, new: NewOutcome, source: OutcomeS
     )
     outcome.note = new.note.strip()
     outcome.save(force_insert=True)
-    Referral.objects.filter(case__lesion=lesion, outcome_due_at__isnull=False).update(outcome_due_at=None)
+    _end_waiting(lesion)
     record(
         "outcome.recorded",
         outcome,
@@ -120,6 +136,15 @@ def _record(user: User | None, lesion: Lesion, new: NewOutcome, source: OutcomeS
         details={"kind": str(new.kind), "source": str(source), "corrects": str(new.corrects or "")},
     )
     return outcome
+
+
+def _end_waiting(lesion: Lesion) -> None:
+    waiting = Assessment.objects.filter(
+        referral__case__lesion=lesion, referral__outcome_due_at__isnull=False, amended_by__isnull=True
+    )
+    for signed in waiting.select_related("referral__case"):
+        if is_known(signed.referral, signed.plan):
+            Referral.objects.filter(pk=signed.referral_id).update(outcome_due_at=None)
 
 
 def check_outcome(new: NewOutcome) -> None:

@@ -108,6 +108,12 @@ class LesionOutcomePage(DeskPage):
                 ],
                 "answer": name_of(signed.diagnosis) if signed else "",
                 "plan": signed.get_plan_display() if signed else "",
+                "until_histology": (
+                    referral is not None
+                    and referral.outcome_due_at is not None
+                    and signed is not None
+                    and signed.plan in outcomes.UNTIL_HISTOLOGY
+                ),
                 "kinds": OutcomeKind.choices,
                 "quick": [(code, name_of(code)) for code in reading.QUICK],
                 "groups": reading.choices_of_diagnosis(),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from diagnosis.models import (
     ConsentScope,
@@ -99,7 +100,8 @@ class TestOutcomes:
         sign(reader, referral, plan=Plan.BIOPSY)
         (due,) = api.get(f"{API}outcomes/due/").json()["results"]
         assert (due["referral"], due["overdue"]) == (str(referral.pk), False)
-        new = {"lesion": due["lesion"], "kind": "histology", "diagnosis": "nevus", "determined_on": "2026-01-02"}
+        today = timezone.now().date().isoformat()
+        new = {"lesion": due["lesion"], "kind": "histology", "diagnosis": "nevus", "determined_on": today}
         first = api.send(f"{API}outcomes/", new).json()
         assert api.get(f"{API}outcomes/due/").json()["results"] == []
         assert api.send(f"{API}outcomes/", new).json()["id"] == first["id"]

@@ -31,7 +31,7 @@ from diagnosis.models import (
 from diagnosis.services import notifications, webhooks
 from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.export import export_patient
-from diagnosis.services.outcomes import NewOutcome, current_outcome, import_outcomes, record_outcome
+from diagnosis.services.outcomes import NewOutcome, awaited, current_outcome, import_outcomes, record_outcome
 from diagnosis.services.referral_clock import tick
 from diagnosis.services.referral_messages import (
     ask_clinician,
@@ -45,7 +45,7 @@ from diagnosis.services.second_opinions import ask_opinion
 from diagnosis.services.worklist import Filters, counts, reason, save_view, worklist
 from skincare.accounts.models import Role, User
 from tests import factories
-from tests.diagnosis.referrals.walking import network_answers, read, sign
+from tests.diagnosis.referrals.walking import amend, network_answers, read, sign
 
 pytestmark = pytest.mark.django_db
 
@@ -165,6 +165,14 @@ class TestMessages:
         assert not Message.objects.exists()
 
 
+def answered_with(clinician: User, reader: User, plan: Plan) -> Referral:
+    """A referral that is answered, with this plan."""
+    referral = factories.accepted_referral(clinician, reader)
+    read(reader, referral)
+    sign(reader, referral, plan=plan, months=3 if plan == Plan.OBSERVE else None)
+    return Referral.objects.get(pk=referral.pk)
+
+
 class TestOutcomes:
     def test_histology_counts_before_follow_up_and_a_correction_before_what_it_corrects(self, clinician: User) -> None:
         lesion = factories.case(clinician).lesion
@@ -181,6 +189,45 @@ class TestOutcomes:
             record_outcome(user=factories.clinician(), new=right)
         with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
             Outcome.objects.update(diagnosis="cyst")
+
+    def test_what_was_known_before_the_referral_does_not_end_the_wait(self, clinician: User, reader: User) -> None:
+        referral = answered_with(clinician, reader, Plan.EXCISE)
+        lesion, clinic = referral.case.lesion_id, factories.organisation_of(clinician)
+        before = (referral.sent_at - timedelta(days=1)).date()
+        file = io.StringIO(f"lesion,kind,diagnosis,determined_on\n{lesion},histology,nevus,{before}\n")
+        import_outcomes(file=file, organisation=clinic, user=clinician, dry_run=False)
+        assert awaited(clinician) == [referral]
+        assert tick(now=timezone.now() + timedelta(days=60)).outcomes == 1
+        record_outcome(user=clinician, new=NewOutcome(lesion, "histology", "nevus", referral.sent_at.date()))
+        assert awaited(clinician) == []
+
+    @pytest.mark.parametrize("plan", [Plan.OBSERVE, Plan.SEE_IN_PERSON, Plan.BIOPSY, Plan.EXCISE, Plan.URGENT])
+    def test_clinical_follow_up_ends_a_wait_only_where_no_histology_is_planned(
+        self, clinician: User, reader: User, plan: Plan
+    ) -> None:
+        referral = answered_with(clinician, reader, plan)
+        today = timezone.now().date()
+        for kind in ("follow_up", "histology"):
+            until_histology = kind == "follow_up" and plan in {Plan.BIOPSY, Plan.EXCISE, Plan.URGENT}
+            record_outcome(user=clinician, new=NewOutcome(referral.case.lesion_id, kind, "nevus", today))
+            assert awaited(clinician) == ([referral] if until_histology else [])
+
+    def test_an_amended_plan_ends_the_wait_for_histology_that_will_not_come(
+        self, clinician: User, reader: User
+    ) -> None:
+        referral = answered_with(clinician, reader, Plan.BIOPSY)
+        amend(reader, referral, text="The patient declined the biopsy.", plan=Plan.REASSURE)
+        assert awaited(clinician) == []
+
+    def test_a_corrected_outcome_keeps_no_wait_from_beginning(self, clinician: User, reader: User) -> None:
+        referral = factories.accepted_referral(clinician, reader)
+        lesion, today = referral.case.lesion_id, timezone.now().date()
+        wrong = record_outcome(user=clinician, new=NewOutcome(lesion, "histology", "nevus", today))
+        years_ago = NewOutcome(lesion, "histology", "nevus", today - timedelta(days=700), "Wrong year", wrong.pk)
+        record_outcome(user=clinician, new=years_ago)
+        read(reader, referral)
+        sign(reader, referral, plan=Plan.EXCISE)
+        assert awaited(clinician) == [referral]
 
     def test_a_file_is_tried_first_and_taken_whole_or_not_at_all(self, clinician: User, tmp_path: Any) -> None:
         lesion = factories.case(clinician).lesion

@@ -10,9 +10,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from diagnosis.models import Case, Outcome
+from diagnosis.models import Case, Outcome, Plan
 from skincare.accounts.models import Organisation, User
 from tests import factories
+from tests.diagnosis.referrals.walking import read, sign
 from tests.diagnosis.web.forms import refused
 from tests.diagnosis.web.test_worklist import browser_of
 
@@ -68,6 +69,20 @@ class TestOutcomeOfALesion:
         if field != "diagnosis":
             assert re.search(r'value="melanoma-in-situ"[^>]* selected', page)
         assert Outcome.objects.count() == before
+
+    @pytest.mark.parametrize(("plan", "is_said"), [(Plan.EXCISE, True), (Plan.SEE_IN_PERSON, False)])
+    def test_that_only_histology_ends_the_wait_is_said_until_it_is_there(
+        self, clinician: User, plan: Plan, is_said: bool
+    ) -> None:
+        reader, browser = factories.dermatologist(), browser_of(clinician)
+        referral = factories.accepted_referral(clinician, reader)
+        read(reader, referral)
+        sign(reader, referral, plan=plan)
+        address = self.address(referral.case)
+        browser.post(address, {**self.RIGHT, "kind": "follow_up"})
+        assert ("until histology is there" in browser.get(address).content.decode()) == is_said
+        browser.post(address, self.RIGHT)
+        assert "until histology is there" not in browser.get(address).content.decode()
 
     def test_of_another_clinic_there_is_none(self, case: Case) -> None:
         stranger = browser_of(factories.clinician())
