@@ -37,7 +37,7 @@ class FirstRead(models.Model):
     diagnosis = models.CharField(max_length=LONGEST_CODE)
     confidence = _confidence()
     recorded_at = models.DateTimeField()
-    #: False where the reader had, or could have had, the network's answer before.
+    #: False where the reader had, or could have had, the network's answer to the lesion before.
     blind = models.BooleanField()
     sealed_comment = models.BinaryField(null=True)
 

@@ -139,9 +139,9 @@ def _role(user: User, referral: Referral) -> tuple[ReadRole, SecondOpinion | Non
 
 
 def could_know(user: User, referral: Referral) -> bool:
-    """Whether the user has had the network's answer, or works where it is shown."""
+    """Whether the user has had the network's answer to the lesion, on any referral, or works where it is shown."""
     return (
-        AnswerShown.objects.filter(referral=referral, reader=user).exists()
+        AnswerShown.objects.filter(referral__case__lesion=referral.case.lesion_id, reader=user).exists()
         or organisations_of_clinician(user).filter(pk=referral.case.organisation_id).exists()
     )
 

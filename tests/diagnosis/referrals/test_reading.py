@@ -11,7 +11,12 @@ from diagnosis.models import AnswerShown, Assessment, FirstRead, Plan, Referral,
 from diagnosis.services.assessments import current_assessment, sign_assessment
 from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.first_reads import answer_withheld, sees_other_reads, show_answer
-from diagnosis.services.referrals import accept_referral, release_referral, take_over_referral
+from diagnosis.services.referrals import (
+    accept_referral,
+    release_referral,
+    take_over_referral,
+    withdraw_referral,
+)
 from diagnosis.services.second_opinions import ask_opinion, consensus_of, decline_opinion, withdraw_opinion
 from diagnosis.services.signing import Proof
 from skincare.accounts.models import Membership, Role, User
@@ -94,6 +99,28 @@ class TestBlindness:
                 recorded_at=timezone.now(),
                 blind=True,
             )
+
+    @pytest.mark.parametrize("again", ["the same case", "another visit"])
+    def test_who_saw_the_answer_on_an_earlier_referral_of_the_lesion_does_not_read_it_blind(
+        self, clinician: User, referral: Referral, reader: User, again: str
+    ) -> None:
+        case, colleague = referral.case, factories.dermatologist(referral.service)
+        assert read(reader, referral).blind
+        assert show_answer(user=reader, referral=referral) is not None
+        withdraw_referral(user=clinician, referral_id=referral.pk)
+        if again == "another visit":
+            visit = factories.new_case(consents=[], patient=case.patient_id, lesion=case.lesion_id)
+            case = factories.submit(clinician, visit).case
+        second = factories.referral(clinician, referral.service, of=case)
+        accept_referral(user=reader, referral_id=second.pk)
+        with pytest.raises(IntegrityError, match="seen the answer"), transaction.atomic():
+            FirstRead.objects.create(
+                referral=second, reader=reader, role="first", diagnosis="nevus", confidence=1,
+                recorded_at=timezone.now(), blind=True,
+            )  # fmt: skip
+        assert not read(reader, second).blind
+        take_over_referral(user=colleague, referral_id=second.pk)
+        assert read(colleague, second).blind
 
     def test_an_earlier_answer_of_the_same_lesion_is_withheld_as_well(
         self, clinician: User, referral: Referral, reader: User
