@@ -15,6 +15,7 @@ from scipy.stats import chi2
 from diagnosis.services.insight.figures import Column, Drawing, Hidden, Table, share
 from diagnosis.services.insight.reads import Reads, Row
 from diagnosis.services.insight.scope import Period
+from diagnosis.services.insight.suppression import FEWEST
 from skincare.accounts.models import Organisation
 
 _COLUMNS: Final = ("risk", "distance")
@@ -130,19 +131,37 @@ def drift(organisation: Organisation, period: Period, network: list[Row]) -> Tab
         [
             {
                 "week": f"{week:%Y-%m-%d}",
-                "answers": row["answered"],
-                "risk": Hidden.UNMEASURED if row["risk"] is None else round(row["risk"], 3),
+                "answers": Hidden.SMALL if _of_few(row) else row["answered"],
+                "risk": _median(row["risk"], row["risks"], 3),
                 "risk_psi": _index(stable["risk"].get(week)),
                 "risk_says": _says(stable["risk"].get(week)),
-                "distance": Hidden.UNMEASURED if row["distance"] is None else round(row["distance"], 2),
+                "distance": _median(row["distance"], row["distances"], 2),
                 "distance_psi": _index(stable["distance"].get(week)),
                 "distance_says": _says(stable["distance"].get(week)),
             }
             for week, row in weeks.items()
         ],
         Drawing("lines", ("risk_psi", "distance_psi")),
-        tuple(sorted(notes)),
+        (*sorted(notes), _left_out()),
     )
+
+
+def _left_out() -> str:
+    return _(
+        "Left out are cases that a dermatologist is still to read, since a figure could tell what the network said of "
+        "them. In a week of fewer than %(fewest)d cases the network's figures are hidden."
+    ) % {"fewest": FEWEST}
+
+
+def _of_few(row: Row) -> bool:
+    """Whether what the network made of a week is of too few to be shown."""
+    return 0 < row["answered"] + row["abstained"] < FEWEST
+
+
+def _median(value: float | None, of: int, digits: int) -> float | Hidden:
+    if value is None:
+        return Hidden.UNMEASURED
+    return Hidden.SMALL if of < FEWEST else round(value, digits)
 
 
 def _index(found: tuple[float, float] | None) -> float | Hidden:
@@ -179,11 +198,12 @@ def abstentions(network: list[Row]) -> Table:
             {
                 "week": f"{row['week']:%Y-%m-%d}",
                 "read": row["answered"] + row["abstained"] + row["failed"],
-                "abstained": row["abstained"],
+                "abstained": Hidden.SMALL if _of_few(row) else row["abstained"],
                 "failed": row["failed"],
-                "rate": share(row["abstained"], row["answered"] + row["abstained"]),
+                "rate": Hidden.SMALL if _of_few(row) else share(row["abstained"], row["answered"] + row["abstained"]),
             }
             for row in network
         ],
         Drawing("lines", ("rate",), 1.0),
+        (_left_out(),),
     )

@@ -13,6 +13,8 @@ from skincare.accounts.models import Organisation
 
 Row = dict[str, Any]
 
+#: Still to be read by a dermatologist.
+_OPEN: Final = "state IN ('sent', 'accepted', 'more_information_asked')"
 #: Referrals of an organisation in a period, by when they were sent.
 _OURS: Final = "{whose} = %(organisation)s AND sent_at >= %(begins)s AND sent_at < %(ends)s"
 #: Those whose patients' consent is in force: of the others only the work that was done is counted.
@@ -24,14 +26,14 @@ SELECT week, count(*) AS sent,
     count(*) FILTER (WHERE state = 'declined') AS declined,
     count(*) FILTER (WHERE state = 'withdrawn') AS withdrawn,
     count(*) FILTER (WHERE state = 'expired') AS expired,
-    count(*) FILTER (WHERE state IN ('sent', 'accepted', 'more_information_asked')) AS open
+    count(*) FILTER (WHERE {open}) AS open
 FROM diagnosis_referralfigures WHERE {ours} GROUP BY week ORDER BY week
 """
 
 _WAITING: Final = """
 SELECT urgency, count(*) FILTER (WHERE answered_at IS NOT NULL) AS answered,
     count(*) FILTER (WHERE answered_at <= due_at) AS in_time,
-    count(*) FILTER (WHERE state IN ('sent', 'accepted', 'more_information_asked') AND due_at < %(now)s) AS overdue,
+    count(*) FILTER (WHERE {open} AND due_at < %(now)s) AS overdue,
     percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY answer_hours) AS answer_hours,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY claim_hours) AS claim_hours
 FROM diagnosis_referralfigures WHERE {ours} GROUP BY urgency
@@ -58,20 +60,23 @@ GROUP BY GROUPING SETS (
 )
 """
 
-#: The network's readings of all referred cases under consent, answered by a dermatologist or not.
+#: The network's readings of all referred cases under consent, answered by a dermatologist or not; but of none that is
+#: still to be read: with few of them, a figure would tell a blind reader the network's answer.
 _NETWORK: Final = """
 SELECT week, count(*) FILTER (WHERE network_state = 'answered') AS answered,
     count(*) FILTER (WHERE network_state = 'abstained') AS abstained,
     count(*) FILTER (WHERE network_state = 'failed') AS failed,
+    count(risk) FILTER (WHERE network_state = 'answered') AS risks,
+    count(distance) FILTER (WHERE network_state = 'answered') AS distances,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY risk) FILTER (WHERE network_state = 'answered') AS risk,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY distance) FILTER (WHERE network_state = 'answered') AS distance
-FROM diagnosis_referralfigures WHERE {counted_now} GROUP BY week ORDER BY week
+FROM diagnosis_referralfigures WHERE {counted_now} AND NOT {open} GROUP BY week ORDER BY week
 """
 
 _EDGES: Final = """
 SELECT count(*) AS referrals, percentile_cont(%(fractions)s::float8[]) WITHIN GROUP (ORDER BY risk) AS risk,
     percentile_cont(%(fractions)s::float8[]) WITHIN GROUP (ORDER BY distance) AS distance
-FROM diagnosis_referralfigures WHERE {counted_now} AND network_state = 'answered'
+FROM diagnosis_referralfigures WHERE {counted_now} AND NOT {open} AND network_state = 'answered'
 """
 
 _BINS: Final = """
@@ -80,7 +85,7 @@ SELECT week, CASE WHEN grouping(risk) = 0 THEN 'risk' ELSE 'distance' END AS par
 FROM (
     SELECT week, width_bucket(risk, %(risk)s::float8[]) AS risk,
         width_bucket(distance, %(distance)s::float8[]) AS distance
-    FROM diagnosis_referralfigures WHERE {counted_now} AND network_state = 'answered'
+    FROM diagnosis_referralfigures WHERE {counted_now} AND NOT {open} AND network_state = 'answered'
 ) AS binned
 GROUP BY GROUPING SETS ((week, risk), (week, distance))
 """
@@ -93,7 +98,7 @@ class Reads:
         """Nothing is asked yet."""
         service = organisation.kind == Organisation.Kind.DERMATOLOGY_SERVICE
         ours = _OURS.format(whose="service_id" if service else "clinic_id")
-        self._where = {"ours": ours, "counted_now": _COUNTED_NOW.format(ours=ours)}
+        self._where = {"ours": ours, "counted_now": _COUNTED_NOW.format(ours=ours), "open": _OPEN}
         self._values: dict[str, Any] = {
             "organisation": organisation.pk,
             "begins": period.begins,
@@ -125,7 +130,9 @@ class Reads:
         return parts
 
     def network(self) -> list[Row]:
-        """By week: what the network answered, and the medians of risk and of distance from the training data."""
+        """By week: what the network answered, the medians of risk and of distance from the training data, and how many
+        answers these are of.
+        """
         return self._ask(_NETWORK)
 
     def edges(self, fractions: Sequence[float]) -> Row:

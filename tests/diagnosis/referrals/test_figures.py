@@ -97,7 +97,7 @@ class Straight:
             if referral.stopped_at:
                 continue
             answered = analysis.state == "answered"
-            if answered:
+            if answered and not referral.open:
                 assert analysis.malignancy_risk is not None
                 assert analysis.deciding_position is not None
                 distance = analysis.readings[analysis.deciding_position - 1]["distance"]

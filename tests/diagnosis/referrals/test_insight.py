@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +26,12 @@ from diagnosis.services.insight.figures import Hidden, Share, Table, kappa, shar
 from diagnosis.services.insight.report import insight
 from diagnosis.services.insight.scope import Period, organisations_of
 from diagnosis.services.insight.suppression import FEWEST, hidden
+from diagnosis.services.referral_messages import ask_clinician
+from diagnosis.services.referrals import withdraw_referral
 from skincare.accounts.models import Role, User
 from skincare.audit.models import AuditEvent
 from tests import factories
+from tests.diagnosis.referrals.walking import network_answers, read, sign
 from tests.diagnosis.services.answers import version
 
 LONG = Period.of(f"{timezone.now().year - 1}-{timezone.now().month:02}", "", timezone.now().date())
@@ -173,8 +177,60 @@ class TestAgainstCountingByHand:
         }
 
 
+class TestBlindness:
+    """What the network said of a case that is still to be read stands in no figure."""
+
+    def told(self, by: User, key: str) -> list[dict[str, Any]]:
+        """The rows of a table, as page, file and API tell them."""
+        cache.clear()
+        browser = signed_in(by)
+        tables = browser.get("/api/v1/insight/").json()["tables"]
+        rows: list[dict[str, Any]] = next(table["rows"] for table in tables if table["key"] == key)
+        file = browser.get(f"/insight/?csv={key}").content.decode()
+        assert len(list(csv.DictReader(io.StringIO(file)))) == len(rows)
+        return rows
+
+    @pytest.mark.django_db
+    def test_a_case_counts_once_nobody_is_to_read_it_any_more(self, clinician: User, reader: User) -> None:
+        read_one = factories.accepted_referral(clinician, reader)
+        withdrawn = factories.accepted_referral(clinician, reader)
+        asked_back = factories.accepted_referral(clinician, reader)
+        waiting = factories.referral(clinician, factories.organisation_of(reader))
+        network_answers(risk=0.875)
+        ask_clinician(user=reader, referral_id=asked_back.pk, text="Since when?")
+        assert (self.told(reader, "drift"), self.told(reader, "abstentions")) == ([], [])
+        read(reader, read_one)
+        assert self.told(reader, "drift") == []
+        sign(reader, read_one)
+        (week,) = self.told(reader, "abstentions")
+        assert week["read"] == 1
+        withdraw_referral(user=clinician, referral_id=withdrawn.pk)
+        (week,) = self.told(reader, "abstentions")
+        assert week["read"] == 2
+        small = {"hidden": "small"}
+        assert (week["abstained"], week["rate"]) == (small, small)
+        (drift,) = self.told(reader, "drift")
+        assert (drift["answers"], drift["risk"]) == (small, small)
+        page = signed_in(reader).get("/insight/").content.decode()
+        assert "still to read" in page
+        assert "0.875" not in page
+        assert waiting.open
+
+    def test_a_week_of_enough_is_told(self, people: crowd.Crowd) -> None:
+        tables = tables_of(people)
+        for drift, kept_silent in zip(tables["drift"].rows, tables["abstentions"].rows, strict=True):
+            assert isinstance(kept_silent["read"], int)
+            few = kept_silent["read"] < FEWEST
+            assert (drift["answers"] is Hidden.SMALL) == (kept_silent["rate"] is Hidden.SMALL) == few
+            assert drift["risk"] is Hidden.SMALL or not few
+        assert any(isinstance(row["risk"], float) for row in tables["drift"].rows)
+        assert sum(row["read"] for row in tables["abstentions"].rows) == 800  # type: ignore[misc]
+
+
 class TestPage:
     def test_charts_tables_and_files_say_the_same(self, people: crowd.Crowd) -> None:
+        # So many that weeks can be compared with one another.
+        crowd.fill(people, first=1000, cases=2800, open_referrals=0, answered=2800)
         browser = signed_in(people.dermatologists[0])
         page = browser.get(f"/insight/?from={LONG.first:%Y-%m}")
         text = page.content.decode()
