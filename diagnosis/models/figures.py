@@ -7,6 +7,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
+from django.db.models import Q
 
 from diagnosis.classifier.taxonomy import CLASSES
 from diagnosis.models.analyses import AnalysisState
@@ -38,6 +39,9 @@ class ReferralFigures(models.Model):
 
     #: Whether what was found may be counted: consent was not withdrawn.
     counted = models.BooleanField()
+    #: One bit of 64, by the patient's id: together the marks of rows tell of how many patients they are at least,
+    #: without an id and without sorting.
+    patient_mark = models.BigIntegerField(null=True)
     #: Whether an answer was signed.
     signed = models.BooleanField()
     age_approx = models.PositiveSmallIntegerField(null=True)
@@ -64,6 +68,11 @@ class ReferralFigures(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["service_id", "sent_at"], name="figures_of_service"),
             models.Index(fields=["clinic_id", "sent_at"], name="figures_of_clinic"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(counted=False) | Q(patient_mark__isnull=False), name="figures_counted_of_a_patient"
+            )
         ]
 
     def __str__(self) -> str:

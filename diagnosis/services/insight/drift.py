@@ -15,7 +15,7 @@ from scipy.stats import chi2
 from diagnosis.services.insight.figures import Column, Drawing, Hidden, Table, share
 from diagnosis.services.insight.reads import Reads, Row
 from diagnosis.services.insight.scope import Period
-from diagnosis.services.insight.suppression import FEWEST
+from diagnosis.services.insight.suppression import FEWEST, patients
 from skincare.accounts.models import Organisation
 
 _COLUMNS: Final = ("risk", "distance")
@@ -25,7 +25,7 @@ _FRACTIONS: Final = tuple(part / BINS for part in range(1, BINS))
 #: Months before the period that make the baseline, if they hold so many answers; otherwise the period itself does.
 BASELINE_MONTHS: Final = 12
 FEWEST_IN_BASELINE: Final = 100
-#: A week with fewer answers is not compared.
+#: A week with fewer answers is not compared, nor one of fewer patients than may be shown.
 FEWEST_IN_WEEK: Final = 20
 #: Usual marks of the population stability index: below, steady; above the second, shifted.
 STEADY: Final = 0.1
@@ -92,6 +92,10 @@ def drift(organisation: Organisation, period: Period, network: list[Row]) -> Tab
     """
     weeks = {row["week"]: row for row in network}
     notes: set[str] = set()
+    enough = {
+        column: {week for week, row in weeks.items() if patients(row[f"patients_{column}"]) >= FEWEST}
+        for column in _COLUMNS
+    }
     stable: dict[str, dict[object, tuple[float, float]]] = {column: {} for column in _COLUMNS}
     baselines = _baselines(organisation, period)
     counts = _by_week(
@@ -108,7 +112,11 @@ def drift(organisation: Organisation, period: Period, network: list[Row]) -> Tab
         else:
             notes.add(_("Compared with the twelve months before the period."))
         found.update(
-            {week: stability(each, baseline) for week, each in counts[column].items() if each.sum() >= FEWEST_IN_WEEK}
+            {
+                week: stability(each, baseline)
+                for week, each in counts[column].items()
+                if each.sum() >= FEWEST_IN_WEEK and week in enough[column]
+            }
         )
     return Table(
         "drift",
@@ -132,10 +140,10 @@ def drift(organisation: Organisation, period: Period, network: list[Row]) -> Tab
             {
                 "week": f"{week:%Y-%m-%d}",
                 "answers": Hidden.SMALL if _of_few(row) else row["answered"],
-                "risk": _median(row["risk"], row["risks"], 3),
+                "risk": _median(row["risk"], week in enough["risk"], 3),
                 "risk_psi": _index(stable["risk"].get(week)),
                 "risk_says": _says(stable["risk"].get(week)),
-                "distance": _median(row["distance"], row["distances"], 2),
+                "distance": _median(row["distance"], week in enough["distance"], 2),
                 "distance_psi": _index(stable["distance"].get(week)),
                 "distance_says": _says(stable["distance"].get(week)),
             }
@@ -149,19 +157,19 @@ def drift(organisation: Organisation, period: Period, network: list[Row]) -> Tab
 def _left_out() -> str:
     return _(
         "Left out are cases that a dermatologist is still to read, since a figure could tell what the network said of "
-        "them. In a week of fewer than %(fewest)d cases the network's figures are hidden."
+        "them. In a week of fewer than %(fewest)d patients the network's figures are hidden."
     ) % {"fewest": FEWEST}
 
 
 def _of_few(row: Row) -> bool:
-    """Whether what the network made of a week is of too few to be shown."""
-    return 0 < row["answered"] + row["abstained"] < FEWEST
+    """Whether what the network made of a week is of too few patients to be shown."""
+    return 0 < patients(row["patients"]) < FEWEST
 
 
-def _median(value: float | None, of: int, digits: int) -> float | Hidden:
+def _median(value: float | None, enough: bool, digits: int) -> float | Hidden:
     if value is None:
         return Hidden.UNMEASURED
-    return Hidden.SMALL if of < FEWEST else round(value, digits)
+    return round(value, digits) if enough else Hidden.SMALL
 
 
 def _index(found: tuple[float, float] | None) -> float | Hidden:

@@ -51,7 +51,11 @@ SELECT CASE WHEN grouping(clinician_call) = 0 THEN 'calls' WHEN grouping(signed_
     count(*) FILTER (WHERE histology_call AND network_call IS NOT NULL) AS malignant,
     count(*) FILTER (WHERE histology_call AND network_call) AS malignant_found,
     count(*) FILTER (WHERE NOT histology_call AND network_call IS NOT NULL) AS benign,
-    count(*) FILTER (WHERE NOT histology_call AND NOT network_call) AS benign_left
+    count(*) FILTER (WHERE NOT histology_call AND NOT network_call) AS benign_left,
+    bit_or(patient_mark) AS patients,
+    bit_or(patient_mark) FILTER (WHERE network_state IN ('answered', 'abstained')) AS patients_read,
+    bit_or(patient_mark) FILTER (WHERE histology_call AND network_call IS NOT NULL) AS patients_malignant,
+    bit_or(patient_mark) FILTER (WHERE NOT histology_call AND network_call IS NOT NULL) AS patients_benign
 FROM diagnosis_referralfigures WHERE {counted_now} AND signed
 GROUP BY GROUPING SETS (
     (clinician_call, network_call, read_call, signed_call, histology_call),
@@ -66,8 +70,9 @@ _NETWORK: Final = """
 SELECT week, count(*) FILTER (WHERE network_state = 'answered') AS answered,
     count(*) FILTER (WHERE network_state = 'abstained') AS abstained,
     count(*) FILTER (WHERE network_state = 'failed') AS failed,
-    count(risk) FILTER (WHERE network_state = 'answered') AS risks,
-    count(distance) FILTER (WHERE network_state = 'answered') AS distances,
+    bit_or(patient_mark) FILTER (WHERE network_state IN ('answered', 'abstained')) AS patients,
+    bit_or(patient_mark) FILTER (WHERE network_state = 'answered' AND risk IS NOT NULL) AS patients_risk,
+    bit_or(patient_mark) FILTER (WHERE network_state = 'answered' AND distance IS NOT NULL) AS patients_distance,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY risk) FILTER (WHERE network_state = 'answered') AS risk,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY distance) FILTER (WHERE network_state = 'answered') AS distance
 FROM diagnosis_referralfigures WHERE {counted_now} AND NOT {open} GROUP BY week ORDER BY week
@@ -122,7 +127,7 @@ class Reads:
 
     def facts(self) -> dict[str, list[Row]]:
         """How often each combination of ``calls`` and of ``classes`` occurred, and counts by ``age``, ``sex``, ``site``
-        and ``skin``, each by itself.
+        and ``skin``, each by itself, with the patients' marks of each (see ``suppression.patients``).
         """
         parts: dict[str, list[Row]] = {part: [] for part in ("calls", "classes", "age", "sex", "site", "skin")}
         for row in self._ask(_COUNTED):
@@ -130,8 +135,8 @@ class Reads:
         return parts
 
     def network(self) -> list[Row]:
-        """By week: what the network answered, the medians of risk and of distance from the training data, and how many
-        answers these are of.
+        """By week: what the network answered, the medians of risk and of distance from the training data, and the
+        patients' marks of each (see ``suppression.patients``).
         """
         return self._ask(_NETWORK)
 

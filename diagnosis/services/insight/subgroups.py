@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from diagnosis.models import AnatomicalSite, FitzpatrickSkinType, Sex
 from diagnosis.services.insight.figures import Cell, Column, Drawing, Hidden, Share, Table, share
 from diagnosis.services.insight.reads import Row
-from diagnosis.services.insight.suppression import FEWEST, ROUNDED_TO, hidden, rounded
+from diagnosis.services.insight.suppression import FEWEST, ROUNDED_TO, hidden, patients, rounded
 
 #: Bands of age by their lower ends.
 AGE_BANDS: Final = (0, 18, 30, 45, 60, 75)
@@ -16,6 +16,10 @@ _RATES: Final = {"abstention": ("abstained", "read"), "sensitivity": ("malignant
                  "specificity": ("benign_left", "benign")}  # fmt: skip
 _COLUMNS: Final = {"age": "age_approx", "sex": "sex", "site": "anatom_site_general", "skin": "fitzpatrick_skin_type"}
 _COUNTS: Final = ("referrals", "read", "abstained", "malignant", "malignant_found", "benign", "benign_left")
+#: Marks of the patients, by the count that they stand behind.
+_MARKS: Final = {
+    "referrals": "patients", "read": "patients_read", "malignant": "patients_malignant", "benign": "patients_benign",
+}  # fmt: skip
 
 
 def subgroups(facts: dict[str, list[Row]]) -> Table:
@@ -29,11 +33,8 @@ def subgroups(facts: dict[str, list[Row]]) -> Table:
         ("skin", _("Skin type (Fitzpatrick)"), {value: value for value in FitzpatrickSkinType.values}),
     ):
         names = {**names, "": _("not recorded")}
-        counts = {name: groups[dimension].get(name, dict.fromkeys(_COUNTS, 0)) for name in names}
-        away = {
-            of: hidden({name: counts[name][of] for name in names})
-            for of in ("referrals", "read", "malignant", "benign")
-        }
+        counts = {name: groups[dimension].get(name, _nobody()) for name in names}
+        away = {of: hidden({name: patients(counts[name][marks]) for name in names}) for of, marks in _MARKS.items()}
         rows += [
             {
                 "dimension": title,
@@ -77,10 +78,16 @@ def _groups(found: list[Row], column: str) -> dict[str, dict[str, int]]:
         name = row[column]
         if column == "age_approx":
             name = "" if name is None else str(max(low for low in AGE_BANDS if low <= name))
-        into = groups.setdefault(name, dict.fromkeys(_COUNTS, 0))
+        into = groups.setdefault(name, _nobody())
         for key in _COUNTS:
             into[key] += row[key]
+        for marks in _MARKS.values():
+            into[marks] |= row[marks] or 0
     return groups
+
+
+def _nobody() -> dict[str, int]:
+    return dict.fromkeys((*_COUNTS, *_MARKS.values()), 0)
 
 
 def _age(place: int) -> str:

@@ -9,8 +9,16 @@ FEWEST: Final = 10
 ROUNDED_TO: Final = 5
 
 
+def patients(marks: int | None) -> int:
+    """Of how many patients rows are, at least, by their marks put together.
+
+    A patient's mark is one bit of 64, so that of ten patients mostly nine or ten are told apart, and never eleven.
+    """
+    return ((marks or 0) % 2**64).bit_count()
+
+
 def hidden(counts: Mapping[str, int], fewest: int = FEWEST) -> set[str]:
-    """Which cells of one row of counts, whose total is known, are to be hidden.
+    """Which cells of one row of counts of patients, whose total is known, are to be hidden.
 
     All between 1 and ``fewest`` - 1; and, while only one is hidden or the hidden ones together are fewer than
     ``fewest``, the smallest of the others: what is missing from the total is then always of several groups and of

@@ -39,6 +39,7 @@ WITH dictionary (code, class, malignant) AS (
         extract(epoch FROM r.claimed_at - r.sent_at)::float8 / 3600 AS claim_hours,
         extract(epoch FROM r.answered_at - r.sent_at)::float8 / 3600 AS answer_hours,
         r.consent_ends_at, r.state, r.urgency, r.stopped_at IS NULL AS counted,
+        1::bigint << (get_byte(sha256(c.patient_id::text::bytea), 0) & 63) AS patient_mark,
         c.age_approx, c.sex, c.anatom_site_general, c.fitzpatrick_skin_type, c.suspicion <> 'benign' AS clinician_call,
         a.state AS network_state, a.malignancy_risk AS risk,
         (a.readings -> (a.deciding_position - 1) ->> 'distance')::float8 AS distance,
@@ -77,10 +78,10 @@ _WORK: Final = (
 )  # fmt: skip
 #: Nothing where consent was withdrawn, and what stands there instead.
 _FOUND: Final = {
-    "signed": "false", "age_approx": "NULL", "sex": "''", "anatom_site_general": "''", "fitzpatrick_skin_type": "''",
-    "network_state": "''", "risk": "NULL", "distance": "NULL", "clinician_call": "NULL", "network_call": "NULL",
-    "read_call": "NULL", "signed_call": "NULL", "histology_call": "NULL", "network_class": "''",
-    "signed_class": "''", "histology_class": "''",
+    "patient_mark": "NULL", "signed": "false", "age_approx": "NULL", "sex": "''", "anatom_site_general": "''",
+    "fitzpatrick_skin_type": "''", "network_state": "''", "risk": "NULL", "distance": "NULL",
+    "clinician_call": "NULL", "network_call": "NULL", "read_call": "NULL", "signed_call": "NULL",
+    "histology_call": "NULL", "network_class": "''", "signed_class": "''", "histology_class": "''",
 }  # fmt: skip
 
 

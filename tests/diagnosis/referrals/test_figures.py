@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from diagnosis.services.insight import upkeep
 from diagnosis.services.insight.reads import Reads
 from diagnosis.services.insight.report import insight
 from diagnosis.services.insight.scope import Period
+from diagnosis.services.insight.suppression import patients
 from tests import factories
 from tests.diagnosis.services.answers import version
 
@@ -80,6 +82,8 @@ class Straight:
         self.volumes: Counter[tuple[Any, str]] = Counter()
         self.hours: dict[str, list[float]] = {}
         self.network: dict[Any, list[tuple[float, float]]] = {}
+        #: Patients by what a group is, whose figures are counted.
+        self.patients: dict[tuple[str, Any], set[str]] = {}
 
         def call(code: str | None) -> bool | None:
             return None if code is None or known[code].undecided else known[code].malignant
@@ -126,6 +130,7 @@ class Straight:
                 ("skin", case.fitzpatrick_skin_type),
             ):  # fmt: skip
                 self.parts[part][(value,)] += 1
+                self.patients.setdefault((part, value), set()).add(str(case.patient_id))
 
 
 COLUMNS = {
@@ -150,6 +155,11 @@ class TestEqual:
             for part, columns in COLUMNS.items():
                 fast = {tuple(row[column] for column in columns): row["referrals"] for row in facts[part]}
                 assert fast == dict(straight.parts[part]), part
+                if len(columns) == 1:
+                    for row in facts[part]:
+                        behind = straight.patients[part, row[columns[0]]]
+                        assert patients(row["patients"]) == len({sha256(pk.encode()).digest()[0] % 64 for pk in behind})
+                        assert patients(row["patients_malignant"]) <= patients(row["patients"]) <= len(behind)
             assert sum(row["sent"] for row in reads.volumes()) == sum(straight.volumes.values())
             for row in reads.volumes():
                 assert row["open"] == sum(
