@@ -30,7 +30,7 @@ class ReferralFigures(models.Model):
     week = models.DateField()
     due_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True)
-    #: Hours from sending to the claim, and to the first signed answer.
+    #: Hours from sending to the first claim, and to the first signed answer.
     claim_hours = models.FloatField(null=True)
     answer_hours = models.FloatField(null=True)
     consent_ends_at = models.DateTimeField(null=True)

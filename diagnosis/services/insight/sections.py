@@ -73,7 +73,7 @@ def waiting(reads: Reads) -> Table:
     return Table(
         "waiting",
         _("Waiting against the due time"),
-        _("Hours from sending to the claim and to the first signed answer."),
+        _("Hours from sending to the first claim and to the first signed answer."),
         (
             Column("urgency", _("Urgency")),
             Column("answered", _("Answered")),

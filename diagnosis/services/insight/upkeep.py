@@ -29,14 +29,15 @@ DELETE FROM diagnosis_figureswaiting WHERE id IN (SELECT id FROM diagnosis_figur
 RETURNING lesion_id
 """
 
-#: ``*_call``: concerned, or not, or nothing. Of patients whose consent was withdrawn only the work is counted.
+#: ``*_call``: concerned, or not, or nothing. Of patients whose consent was withdrawn only the work is counted. The
+#: claim is the first one, by the audit record: the referral's own changes hands, or is given back.
 _COUNT: Final = """
 WITH dictionary (code, class, malignant) AS (
     SELECT * FROM unnest(%(codes)s::text[], %(classes)s::text[], %(malignant)s::boolean[])
 ), found AS (
     SELECT r.id AS referral_id, r.service_id, r.clinic_id, r.sent_at,
         date_trunc('week', r.sent_at AT TIME ZONE 'UTC')::date AS week, r.due_at, r.answered_at,
-        extract(epoch FROM r.claimed_at - r.sent_at)::float8 / 3600 AS claim_hours,
+        extract(epoch FROM coalesce(accepted.at, r.claimed_at) - r.sent_at)::float8 / 3600 AS claim_hours,
         extract(epoch FROM r.answered_at - r.sent_at)::float8 / 3600 AS answer_hours,
         r.consent_ends_at, r.state, r.urgency, r.stopped_at IS NULL AS counted,
         1::bigint << (get_byte(sha256(c.patient_id::text::bytea), 0) & 63) AS patient_mark,
@@ -51,6 +52,10 @@ WITH dictionary (code, class, malignant) AS (
     FROM diagnosis_referral r
     JOIN diagnosis_case c ON c.id = r.case_id
     JOIN diagnosis_analysis a ON a.case_id = c.id
+    LEFT JOIN LATERAL (
+        SELECT min(e.at) AS at FROM audit_auditevent e
+        WHERE e.object_type = 'referral' AND e.object_id = r.id::text AND e.action = 'referral.accept'
+    ) accepted ON true
     LEFT JOIN diagnosis_assessment s ON s.referral_id = r.id
         AND NOT EXISTS (SELECT 1 FROM diagnosis_assessment later WHERE later.amends_id = s.id)
     LEFT JOIN dictionary signed_as ON signed_as.code = s.diagnosis

@@ -22,6 +22,8 @@ from diagnosis.services.insight.reads import Reads
 from diagnosis.services.insight.report import insight
 from diagnosis.services.insight.scope import Period
 from diagnosis.services.insight.suppression import patients
+from diagnosis.services.referrals import accept_referral, release_referral, take_over_referral
+from skincare.accounts.models import User
 from tests import factories
 from tests.diagnosis.services.answers import version
 
@@ -195,6 +197,27 @@ class TestEqual:
         row = ReferralFigures.objects.get(referral=referral)
         assert (row.counted, row.signed, row.sex, row.age_approx, row.risk) == (False, False, "", None, None)
         assert row.answered_at == referral.answered_at
+
+    def test_waiting_for_the_claim_ends_with_the_first_whoever_has_it_later(
+        self, clinician: User, reader: User
+    ) -> None:
+        service = factories.organisation_of(reader)
+        colleague = factories.dermatologist(service)
+        referral = factories.accepted_referral(clinician, reader)
+
+        def hours() -> float:
+            assert upkeep.catch_up()
+            (row,) = Reads(service, LONG).waiting()
+            return float(row["claim_hours"])
+
+        first = hours()
+        assert 0 < first < 1
+        take_over_referral(user=colleague, referral_id=referral.pk)
+        assert hours() == first
+        release_referral(user=colleague, referral_id=referral.pk)
+        assert hours() == first
+        accept_referral(user=reader, referral_id=referral.pk)
+        assert hours() == first
 
     def test_a_consent_that_ends_by_the_clock_ends_the_counting_at_once(self) -> None:
         people = a_crowd(20)
