@@ -7,8 +7,8 @@ are in none of it.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 from uuid import UUID, uuid4
@@ -21,7 +21,6 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 from django.db.models import F, Model, UUIDField, Value
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from diagnosis.classifier.bundle import BundleRefused
 from diagnosis.models import (
@@ -34,12 +33,11 @@ from diagnosis.models import (
     ReferenceImage,
     VersionOrigin,
 )
-from diagnosis.services.erasure import replay
+from diagnosis.services.ledger import FORMAT, Replayed, read_ledger, replay, write_ledger
 from diagnosis.services.model_versions import folder_of, open_bundle
 from skincare.audit.models import AuditEvent
 from skincare.launch import postgres_client
 
-FORMAT: Final = "skincare-backup/1"
 KEYS_TABLE: Final = "public.diagnosis_datakey"
 #: Nobody is signed in after a restore: what was revoked since the backup must not be valid again.
 EMPTIED_TABLES: Final = ("public.django_session", "public.accounts_browsersession", "public.accounts_apitoken")
@@ -85,8 +83,8 @@ class Restored:
     bundles: int
     #: Why networks that were trained here cannot serve; of each that is not the one which the register pins.
     refused_bundles: list[str]
-    #: Patients who were erased after the backup was made, and have been erased again.
-    erased: int
+    #: What was over since the backup was made, and is over again.
+    replayed: Replayed
 
 
 # --- Backup -------------------------------------------------------------------------------------------------------
@@ -220,46 +218,13 @@ def _record(action: str, backup_id: UUID, details: dict[str, object]) -> None:
     AuditEvent.objects.create(action=action, object_type="backup", object_id=str(backup_id), details=details)
 
 
-# --- The ledger of erasures as a file -----------------------------------------------------------------------------
-
-
-def write_ledger(path: Path) -> int:
-    """Write all tombstones, ids and times only; returns how many."""
-    rows = list(Erasure.objects.values("patient_id", "organisation_id", "erased_at", "erased_by", "reason"))
-    _write_json(path, {"format": FORMAT, "erasures": rows})
-    return len(rows)
-
-
-def read_ledger(path: Path) -> list[Erasure]:
-    """Read what ``write_ledger`` wrote.
-
-    Raises:
-        BackupRefused: it is not such a file.
-    """
-    try:
-        content = json.loads(path.read_text())
-        if content["format"] != FORMAT:
-            raise ValueError(content["format"])
-        return [Erasure(**{**row, "erased_at": parse_datetime(row["erased_at"])}) for row in _with_ids(content)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BackupRefused(f"{path} is no ledger of erasures ({type(error).__name__}: {error})") from error
-
-
-def _with_ids(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for row in content["erasures"]:
-        yield {
-            name: UUID(value) if value and name in ("patient_id", "organisation_id", "erased_by") else value
-            for name, value in row.items()
-        }
-
-
 # --- Restore ------------------------------------------------------------------------------------------------------
 
 
 def restore(
     folder: Path, keys_folder: Path | None, ledgers: Iterable[Path] = (), progress: Progress = lambda done, total: None
 ) -> Restored:
-    """Bring back a backup into an empty database and an empty store, and erase again who was erased since.
+    """Bring back a backup into an empty database and an empty store, and let be over again what was over since.
 
     Everything is checked against its digest before anything is changed.
 
@@ -270,12 +235,13 @@ def restore(
 
     Raises:
         BackupRefused: the backup is damaged or incomplete, or database or store are not empty.
+        LedgerRefused: a ledger cannot be read.
         ProgramFailed: pg_restore is missing or failed.
     """
     manifest = check(folder)
     if keys_folder is not None and (other := check(keys_folder)["id"]) != manifest["id"]:
         raise BackupRefused(f"{keys_folder} holds the keys of another backup, {other}")
-    tombstones = [entry for path in (folder / "erasures.json", *ledgers) for entry in read_ledger(path)]
+    told = [read_ledger(path) for path in (folder / "erasures.json", *ledgers)]
     _insist_on_emptiness()
     _load("pre-data", folder / "database.dump")
     _load("data", folder / "database.dump")
@@ -294,12 +260,12 @@ def restore(
         shutil.copytree(folder / BUNDLES, settings.BUNDLES_ROOT, dirs_exist_ok=True)
     call_command("migrate", interactive=False, verbosity=0)
     with transaction.atomic():
-        erased = replay(tombstones)
-        _record("platform.restored", manifest["id"], {"files": len(names), "erased": erased})
+        replayed = replay(told)
+        _record("platform.restored", manifest["id"], {"files": len(names), **asdict(replayed)})
     versions = list(_trained_here())
     refused = [why for version in versions if (why := _why_refused(version))]
     patients = DataKey.objects.count()
-    return Restored(UUID(manifest["id"]), len(names), patients, len(versions) - len(refused), refused, erased)
+    return Restored(UUID(manifest["id"]), len(names), patients, len(versions) - len(refused), refused, replayed)
 
 
 def _why_refused(version: ModelVersion) -> str:

@@ -1,5 +1,6 @@
 """Recording consents and withdrawals, and telling what is allowed now and by which event."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -143,24 +144,67 @@ def record_consent_of_locked(*, user: User, patient: Patient, statement: Consent
     )
     event.witness = statement.witness.strip()
     event.signature = read_signature(statement.signature) if statement.signature else b""
+    _append(event, actor=user)
+    return event
+
+
+def _append(event: ConsentEvent, *, actor: User | None, **details: object) -> None:
+    """Keep and record what a locked patient said. A withdrawal stops what waits or runs under the consent."""
+    patient = event.patient
     event.save(force_insert=True)
-    if statement.change == ConsentChange.WITHDRAWN and statement.scope == ConsentScope.ANALYSIS:
+    if event.change == ConsentChange.WITHDRAWN and event.scope == ConsentScope.ANALYSIS:
         stop_analyses(
             patient,
             reason="consent_withdrawn",
             text="The patient withdrew the consent to analysis before the network had answered.",
         )
-    if statement.change == ConsentChange.WITHDRAWN and statement.scope == ConsentScope.TELEDERMATOLOGY:
+    if event.change == ConsentChange.WITHDRAWN and event.scope == ConsentScope.TELEDERMATOLOGY:
         stop_referrals(patient, reason="consent_withdrawn")
     record(
-        f"consent.{statement.change}",
+        f"consent.{event.change}",
         event,
-        actor=user,
+        actor=actor,
         patient_id=patient.pk,
         organisation_id=patient.organisation_id,
-        details={"scope": str(statement.scope), "policy": statement.policy.version},
+        details={"scope": str(event.scope), "policy": event.policy.version, **details},
     )
-    return event
+
+
+@transaction.atomic
+def replay(withdrawals: Iterable[ConsentEvent]) -> int:
+    """Withdraw again what a restored backup brought back as consented to.
+
+    Where the backup does not know the text yet, it is the one of which the patient spoke last; whoever recorded the
+    withdrawal and is not known stands there by id alone, switched off.
+
+    Args:
+        withdrawals: of this database or of a newer one, without their evidence.
+
+    Returns:
+        How many were recorded anew.
+    """
+    told = {event.pk: event for event in withdrawals}
+    for known in ConsentEvent.objects.filter(pk__in=told).values_list("pk", flat=True):
+        del told[known]
+    there = set(Patient.objects.filter(data_key_row__isnull=False).values_list("pk", flat=True))
+    policies = set(ConsentPolicy.objects.values_list("pk", flat=True))
+    replayed = 0
+    for event in sorted(told.values(), key=lambda each: each.recorded_at):
+        if event.patient_id not in there:
+            continue
+        event.patient = lock_patient(event.patient_id)
+        if event.policy_id not in policies:
+            said = event.patient.consent_events.filter(scope=event.scope).last()
+            if said is None:  # nothing that could be withdrawn
+                continue
+            event.policy_id = said.policy_id
+        assert event.recorded_by_id is not None
+        nobody = {"email": f"{event.recorded_by_id}@restored.invalid", "is_active": False}
+        User.objects.get_or_create(pk=event.recorded_by_id, defaults=nobody)
+        event.change, event.effective_at = ConsentChange.WITHDRAWN, event.recorded_at
+        _append(event, actor=None, replayed=True)
+        replayed += 1
+    return replayed
 
 
 @transaction.atomic

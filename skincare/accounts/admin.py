@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from skincare.accounts import tokens
-from skincare.accounts.models import ApiToken, Membership, Organisation, User
+from skincare.accounts.models import POWERS, ApiToken, Membership, Organisation, User
 from skincare.accounts.second_factor import record_requirement
 from skincare.audit.by_hand import Recorded
 from skincare.audit.record import record
@@ -41,10 +41,6 @@ class UserCreationForm(AdminUserCreationForm):
         field_classes: ClassVar[dict[str, type]] = {}
 
 
-#: What rules more than one's own patients.
-_POWERS = ("is_active", "is_model_steward", "is_staff", "is_superuser")
-
-
 @admin.register(User)
 class AccountAdmin(Recorded, UserAdmin):
     """People, with their roles."""
@@ -66,7 +62,7 @@ class AccountAdmin(Recorded, UserAdmin):
         """Save, and record who changed what a person may do."""
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            powers = [name for name in form.changed_data if name in _POWERS]
+            powers = [name for name in form.changed_data if name in POWERS]
             if powers:
                 assert isinstance(request.user, User)
                 now = {name: getattr(obj, name) for name in powers if isinstance(getattr(obj, name), bool)}

@@ -1,6 +1,6 @@
 """Organisations, users and their roles, and the tokens by which programs act for a user."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import uuid4
 
 from django.contrib.auth.base_user import BaseUserManager
@@ -67,6 +67,10 @@ class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
         """Find by e-mail address in whatever case it was typed."""
         return self.get(email=(username or "").strip().lower())
+
+
+#: Of a user: what rules more than one's own patients.
+POWERS: Final = ("is_active", "is_model_steward", "is_staff", "is_superuser")
 
 
 class User(AbstractUser):

@@ -1,15 +1,18 @@
-"""Writes the ledger of erasures to a file, to be kept elsewhere: a restore needs it to keep the erased erased."""
+"""Writes the ledger to a file, to be kept elsewhere: what a restore must not undo.
+
+Erasures, withdrawals of consent, and who may what.
+"""
 
 from argparse import ArgumentParser
 from pathlib import Path
 
 from django.core.management.base import BaseCommand
 
-from diagnosis.services.backup import write_ledger
+from diagnosis.services.ledger import write_ledger
 
 
 class Command(BaseCommand):
-    """``manage.py erasure_ledger FILE``: ids and times only. Run it more often than backups are made."""
+    """``manage.py erasure_ledger FILE``: ids, codes and times only. Run it more often than backups are made."""
 
     help = __doc__
 
@@ -20,6 +23,6 @@ class Command(BaseCommand):
     def handle(self, *args: object, file: Path, **options: object) -> None:
         """Write it beside and rename it, so that a reader never sees half of it."""
         fresh = file.with_name(f"{file.name}.new")
-        number = write_ledger(fresh)
+        erasures, withdrawals = write_ledger(fresh)
         fresh.rename(file)
-        self.stdout.write(f"{file}: {number} erasures")
+        self.stdout.write(f"{file}: {erasures} erasures, {withdrawals} withdrawals of consent")

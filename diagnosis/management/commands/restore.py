@@ -1,4 +1,4 @@
-"""Restores a backup into an empty database and an empty store, and erases again who was erased since."""
+"""Restores a backup into an empty database and an empty store, without undoing what was over since: see the ledger."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from diagnosis.services.backup import BackupRefused, restore
+from diagnosis.services.ledger import LedgerRefused
 from skincare.launch.postgres_client import ProgramFailed
 
 
@@ -30,7 +31,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="FILE",
-            help="a newer ledger of erasures, such as erasures.json of a newer backup; may be given several times",
+            help="a newer ledger, such as erasures.json of a newer backup; may be given several times",
         )
 
     def handle(
@@ -51,12 +52,13 @@ class Command(BaseCommand):
                 back = restore(
                     folder, keys, ledger, lambda done, total: progress.update(bar, completed=done, total=total)
                 )
-        except (BackupRefused, ProgramFailed) as error:
+        except (BackupRefused, LedgerRefused, ProgramFailed) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
             f"backup {back.id}: {back.patients} readable patients, {back.files} files, {back.bundles} trained "
-            f"networks; {back.erased} patients erased again. Everybody signs in anew; where the application has a "
-            "database role of its own, run grant_application_role."
+            f"networks. Over since, and over again: {back.replayed.erased} patients erased again, "
+            f"{back.replayed.withdrawn} consents withdrawn, {back.replayed.rights} rights of people taken away. "
+            "Everybody signs in anew; where the application has a database role of its own, run grant_application_role."
         )
         if back.refused_bundles:
             refused = "\n".join(back.refused_bundles)

@@ -1,12 +1,13 @@
-"""Everything destroyed and restored has the same hashes; the erased stay erased; a damaged backup restores nothing."""
+"""Destroyed and restored, all has the same hashes, and what was over is over; a damaged backup restores nothing."""
 
 import hashlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,19 +16,38 @@ from uuid import uuid4
 import psycopg2
 import pytest
 from django.apps import apps
+from django.db import transaction
 from django.db.models import FileField
+from django.utils import timezone
 
 from diagnosis.classifier import shipped
 from diagnosis.classifier.bundle import BUNDLES, MANIFEST
+from diagnosis.models import Analysis, ConsentChange, ConsentEvent, ConsentScope, ReferralState
 from diagnosis.services import backup
 from diagnosis.services.backup import BackupRefused
+from diagnosis.services.consents import consent_in_force, record_consent
+from diagnosis.services.ledger import Ledger, LedgerRefused, Replayed, read_ledger, replay, write_ledger
 from diagnosis.services.referral_messages import send_message
+from skincare.accounts.models import Membership, Role, User
+from skincare.audit.models import AuditEvent
 from skincare.launch import postgres_client
 from skincare.launch.postgres_client import ProgramFailed
 from tests import factories
 
 #: What is new on purpose after a restore: nobody is signed in, and the restore itself is on record.
 NOT_COMPARED = ("django_session", "accounts_apitoken")
+#: A patient withdraws, one member of staff leaves the clinic, another one the platform.
+WHAT_HAPPENED_SINCE = """
+from django.utils import timezone
+from diagnosis.models import ConsentPolicy, Patient
+from diagnosis.services.consents import ConsentStatement, record_consent
+from skincare.accounts.models import Membership, User
+clinician = User.objects.get(email="clinician@demo.example")
+said = ConsentStatement(ConsentPolicy.objects.first(), "analysis", "withdrawn", timezone.now(), "paper")
+record_consent(user=clinician, patient=Patient.objects.get(pk="{patient}"), statement=said)
+Membership.objects.filter(user=clinician).first().delete()
+User.objects.filter(email="steward@demo.example").update(is_active=False)
+"""
 SHIPPED_MANIFEST = BUNDLES / shipped.SHIPPED_BUNDLE / MANIFEST
 
 
@@ -130,6 +150,7 @@ def test_destroyed_and_restored_everything_has_the_same_hashes_and_the_erased_st
     assert b"diagnosis_datakey" not in _tables_in(tmp_path / "monday" / "database.dump")
     assert b"diagnosis_datakey" in _tables_in(tmp_path / "monday.keys" / "keys.dump")
     place.run("erase_patient", ids[1], "--reason=patient_request", "--yes")
+    place.run("shell", "-c", WHAT_HAPPENED_SINCE.format(patient=ids[2]))
     place.run("erasure_ledger", str(tmp_path / "ledger.json"))
     place.destroy()
 
@@ -145,7 +166,11 @@ def test_destroyed_and_restored_everything_has_the_same_hashes_and_the_erased_st
     place.destroy()
     place.make()
     said = place.run("restore", str(tmp_path / "monday"), "--ledger", str(tmp_path / "ledger.json"))
-    assert "1 patients erased again" in said
+    assert "1 patients erased again, 1 consents withdrawn, 2 rights of people taken away" in said
+    last_word = "SELECT change FROM diagnosis_consentevent WHERE patient_id = '{}' ORDER BY effective_at DESC LIMIT 1"
+    assert place.ask(last_word.format(ids[2])) == ["withdrawn"]
+    assert place.ask("SELECT email FROM accounts_user WHERE NOT is_active") == ["steward@demo.example"]
+    assert place.ask("SELECT details->>'replayed' FROM audit_auditevent WHERE action = 'membership.ended'") == ["true"]
     erased = place.ask("SELECT id::text FROM diagnosis_patient WHERE data_key_id IS NULL ORDER BY created_at")
     assert erased == ids[:2]
     assert len([path for path in place.media.rglob("*") if path.is_file()]) == 2 * (len(ids) - 2) + references
@@ -230,6 +255,82 @@ def test_photographs_of_messages_are_backed_up_too(settings: Any, tmp_path: Path
     assert len(stored) == made.files == 3
     assert kept == stored
     assert made.missing == []
+
+
+def ledger_of_a_day_that_is_lost(path: Path, happens: Callable[[], object]) -> Ledger:
+    """What a ledger tells that was written after something happened which no backup has."""
+    with transaction.atomic():
+        happens()
+        write_ledger(path)
+        transaction.set_rollback(True)
+    return read_ledger(path)
+
+
+@pytest.mark.django_db
+def test_who_withdrew_since_the_backup_has_withdrawn_and_what_rests_on_it_stops(tmp_path: Path) -> None:
+    clinician, other = factories.clinician(), factories.clinician()
+    referral = factories.referral(clinician)
+    patient, untouched = referral.case.patient, factories.case(other).patient
+
+    def withdraws() -> None:
+        newcomer = factories.clinician(factories.organisation_of(clinician))
+        said = factories.statement(ConsentChange.WITHDRAWN, captured_at=timezone.now())
+        new_text = factories.policy("newer than the backup")
+        record_consent(user=newcomer, patient=patient, statement=replace(said, policy=new_text))
+        factories.withdraw(patient, clinician, ConsentScope.TELEDERMATOLOGY)
+
+    ledger = ledger_of_a_day_that_is_lost(tmp_path / "ledger.json", withdraws)
+    assert consent_in_force(patient, ConsentScope.ANALYSIS) is not None
+
+    assert [replay([ledger]).withdrawn, replay([ledger, ledger]).withdrawn] == [2, 0]
+
+    assert consent_in_force(patient, ConsentScope.ANALYSIS) is None
+    assert consent_in_force(patient, ConsentScope.TELEDERMATOLOGY) is None
+    assert consent_in_force(untouched, ConsentScope.ANALYSIS) is not None
+    referral.refresh_from_db()
+    assert referral.state == ReferralState.WITHDRAWN
+    assert Analysis.objects.get(case=referral.case).reason == "consent_withdrawn"
+    again = ConsentEvent.objects.filter(patient=patient, change=ConsentChange.WITHDRAWN).order_by("recorded_at")
+    assert [event.recorded_at for event in again] == [event.recorded_at for event in ledger.withdrawals]
+    assert [event.recorded_by.is_active for event in again] == [False, True]
+    recorded = AuditEvent.objects.filter(action="consent.withdrawn", patient_id=patient.pk)
+    assert [event.details["replayed"] for event in recorded] == [True, True]
+
+
+@pytest.mark.django_db
+def test_who_was_dismissed_since_the_backup_has_no_rights_and_nobody_is_given_any(tmp_path: Path) -> None:
+    left, moved, deleted = factories.clinician(), factories.clinician(), factories.user()
+    steward, stays = factories.user(is_model_steward=True), factories.clinician()
+    dismissed = factories.user(is_active=False)
+
+    def leave() -> None:
+        User.objects.filter(pk=left.pk).update(is_active=False)
+        Membership.objects.filter(user=moved).update(role=Role.ADMINISTRATOR)
+        User.objects.filter(pk=steward.pk).update(is_model_steward=False)
+        User.objects.filter(pk=dismissed.pk).update(is_active=True)
+        deleted.delete()
+
+    older = ledger_of_a_day_that_is_lost(tmp_path / "older.json", Membership.objects.all().delete)
+    ledger = ledger_of_a_day_that_is_lost(tmp_path / "ledger.json", leave)
+
+    assert [replay([ledger, older]).rights, replay([ledger]).rights] == [4, 0]
+
+    active = User.objects.filter(is_active=True)
+    assert set(active) == {moved, steward, stays}
+    assert not active.filter(is_model_steward=True).exists()
+    assert {membership.user for membership in Membership.objects.all()} == {left, stays}
+    assert AuditEvent.objects.filter(action="user.powers_changed", details__replayed=True).count() == 3
+
+
+@pytest.mark.django_db
+def test_a_ledger_that_tells_of_erasures_alone_is_read_and_another_file_is_refused(tmp_path: Path) -> None:
+    factories.clinician()
+    older = tmp_path / "erasures.json"
+    older.write_text(json.dumps({"format": backup.FORMAT, "erasures": []}))
+    assert replay([read_ledger(older)]) == Replayed(erased=0, withdrawn=0, rights=0)
+    older.write_text(json.dumps({"format": backup.FORMAT, "erasures": [{"patient_id": "somebody"}]}))
+    with pytest.raises(LedgerRefused, match=r"erasures\.json is no ledger"):
+        read_ledger(older)
 
 
 def _tables_in(dump: Path) -> bytes:
