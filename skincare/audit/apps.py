@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class AuditConfig(AppConfig):
     name = "skincare.audit"
     label = "audit"
+
+    def ready(self) -> None:
+        from skincare.audit import checks  # noqa: F401  # registers the system check

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 from psycopg2 import sql
+from psycopg2.extensions import encrypt_password
 
 
 def append_only_tables() -> list[str]:
@@ -41,6 +42,19 @@ def rights_of(role: str) -> Sequence[sql.Composed]:
             "REVOKE INSERT, UPDATE, DELETE ON public.django_migrations FROM {role}",
         )
     ]
+
+
+def make(role: str, password: str) -> None:
+    """Make a role that can log in, unless there is one of that name. The server is sent the password's digest only.
+
+    Raises:
+        ProgrammingError: the role of this connection may not make others.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [role])
+        if cursor.fetchone() is None:
+            digest = encrypt_password(password, role, connection.connection)
+            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(sql.Identifier(role)), [digest])
 
 
 def dangers_of(role: str) -> list[str]:

@@ -155,6 +155,8 @@ USE_TZ = True
 
 # --- Servers ------------------------------------------------------------------------------------------------------
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+#: Told to whoever migrates as the owner of the tables: the DATABASE_URL of everybody else.
+APPLICATION_DATABASE_URL = environment.text("SKINCARE_APPLICATION_DATABASE_URL")
 CONNECTION_SECONDS = 60  # a new PostgreSQL connection costs 3.5 ms; a gunicorn thread keeps its own this long
 
 

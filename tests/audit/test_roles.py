@@ -6,8 +6,10 @@ from typing import Any
 
 import psycopg2
 import pytest
+from django.core.checks import Tags, run_checks
 from django.core.management import CommandError, call_command
 from django.db import connection
+from pytest_django.fixtures import Settings
 
 from skincare.audit.models import AuditEvent
 from skincare.audit.roles import append_only_tables
@@ -149,6 +151,53 @@ def test_a_role_that_could_help_itself_is_refused(role: str) -> None:
     execute(f'GRANT postgres TO "{role}"')
     with pytest.raises(CommandError, match="may become 'postgres', who owns the tables"):
         call_command("grant_application_role", role)
+
+
+def test_the_role_of_the_applications_url_is_made_once_and_its_password_is_told_to_nobody(settings: Settings) -> None:
+    name = f"made_for_{connection.settings_dict['NAME']}"
+    settings.APPLICATION_DATABASE_URL = f"postgresql://{name}:first-password@db/skincare"
+    try:
+        call_command("grant_application_role", stdout=StringIO())
+        settings.APPLICATION_DATABASE_URL = f"postgresql://{name}:another@db/skincare"
+        stored = password_of(name)
+        call_command("grant_application_role", stdout=StringIO())
+        assert stored.startswith("SCRAM-SHA-256$")
+        assert password_of(name) == stored
+        session = psycopg2.connect(**connection.get_connection_params() | {"user": name, "cursor_factory": None})
+        with session.cursor() as cursor, pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("DELETE FROM audit_auditevent")
+        session.close()
+    finally:
+        execute(f'DROP OWNED BY "{name}"', f'DROP ROLE "{name}"')
+
+
+def password_of(role: str) -> str:
+    """As the server keeps it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [role])
+        return str(cursor.fetchone()[0])
+
+
+def test_without_a_role_and_for_a_mighty_one_in_the_url_nothing_is_granted(settings: Settings) -> None:
+    settings.APPLICATION_DATABASE_URL = ""
+    with pytest.raises(CommandError, match="name the role, or set SKINCARE_APPLICATION_DATABASE_URL"):
+        call_command("grant_application_role")
+    settings.APPLICATION_DATABASE_URL = "postgresql://postgres:secret@db/skincare"
+    with pytest.raises(CommandError, match="'postgres' is a superuser"):
+        call_command("grant_application_role")
+
+
+def test_whoever_checks_a_deployment_is_warned_of_a_role_that_could_rewrite_the_record(role: str) -> None:
+    def warnings() -> list[str]:
+        found = run_checks(tags=[Tags.database], include_deployment_checks=True, databases=["default"])
+        return [str(each.msg) for each in found if each.id == "skincare.W001"]
+
+    assert "'postgres' is a superuser" in warnings()[0]
+    execute(f'SET ROLE "{role}"')
+    try:
+        assert warnings() == []
+    finally:
+        execute("RESET ROLE")
 
 
 def test_the_statements_can_be_printed_instead(role: str) -> None:

@@ -11,8 +11,9 @@ import yaml
 from skincare.launch.up import programs
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-#: Read by libraries and not by our settings.
-OF_LIBRARIES = {"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "POSTGRES_PASSWORD"}
+#: Read by libraries, and by compose.yaml, and not by our settings.
+OF_LIBRARIES = {"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR"}
+OF_COMPOSE = {"POSTGRES_PASSWORD", "POSTGRES_APPLICATION_PASSWORD"}
 
 
 def compose() -> dict[str, Any]:
@@ -27,7 +28,7 @@ def kubernetes() -> list[dict[str, Any]]:
 def settings_read() -> set[str]:
     """Every name that the settings ask the environment for."""
     source = "".join(path.read_text() for path in (DEPLOY.parent / "skincare" / "settings").glob("*.py"))
-    return set(re.findall(r'"([A-Z][A-Z0-9_]{3,})"', source)) | OF_LIBRARIES
+    return set(re.findall(r'"([A-Z][A-Z0-9_]{3,})"', source)) | OF_LIBRARIES | OF_COMPOSE
 
 
 def commands() -> Iterator[tuple[str, str, list[str]]]:
@@ -98,6 +99,36 @@ def environments() -> Iterator[tuple[str, set[str]]]:
 @pytest.mark.parametrize(("place", "names"), list(environments()))
 def test_only_what_the_program_reads_is_set(place: str, names: set[str]) -> None:
     assert names <= settings_read(), place
+
+
+def test_only_what_prepares_the_database_is_told_the_owner_of_the_tables() -> None:
+    programs_of_compose = {name: service for name, service in compose().items() if "DATABASE_URL" in str(service)}
+    prepare = programs_of_compose.pop("prepare")["environment"]
+    [application] = {service["environment"]["DATABASE_URL"] for service in programs_of_compose.values()}
+    assert set(programs_of_compose) >= set(programs(8000, 1))
+    assert prepare["SKINCARE_APPLICATION_DATABASE_URL"] == application
+    owner = compose()["postgres"]["environment"]["POSTGRES_USER"]
+    assert prepare["DATABASE_URL"].startswith(f"postgresql://{owner}:")
+    assert application.startswith("postgresql://skincare_app:")
+    assert "POSTGRES_PASSWORD" not in str(programs_of_compose)
+
+    pods = {document["metadata"]["name"]: str(document) for document in kubernetes() if "envFrom" in str(document)}
+    assert [name for name, pod in pods.items() if "skincare-owner" in pod] == ["prepare-1"]
+    assert set(pods) >= set(programs(8000, 1))
+
+    units = {path.name: path.read_text() for path in (DEPLOY / "systemd").glob("*.service")}
+    assert [name for name, unit in units.items() if "/etc/skincare/owner" in unit] == ["skincare-prepare.service"]
+    assert "skincare@.service" in units
+
+
+def test_the_role_is_granted_its_rights_after_each_migration() -> None:
+    wanted = ["migrate", "grant_application_role", "register_shipped_model"]
+    [job] = [document for document in kubernetes() if document["kind"] == "Job"]
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    unit = (DEPLOY / "systemd" / "skincare-prepare.service").read_text()
+    for commands_of in (compose()["prepare"]["command"][-1], container["args"][-1], unit):
+        assert re.findall(r"manage\.py (\w+)", commands_of) == wanted
+    assert container["envFrom"][-1] == {"secretRef": {"name": "skincare-owner"}}
 
 
 def test_the_clock_runs_once_and_is_never_doubled_by_an_update() -> None:
