@@ -8,7 +8,17 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from diagnosis.models import Case, CaseImage, ConsentEvent, ConsentScope, Decision, Lesion, Patient, PatientCorrection
+from diagnosis.models import (
+    Case,
+    CaseImage,
+    ConsentEvent,
+    ConsentScope,
+    Decision,
+    EmergencyAccess,
+    Lesion,
+    Patient,
+    PatientCorrection,
+)
 from diagnosis.models.cases import CHECKLIST_POINTS
 from diagnosis.models.sealed import PatientErased
 from diagnosis.services import wording
@@ -90,8 +100,13 @@ def describe(patient: Patient, cases: list[Case]) -> dict[str, Any]:
         {"corrected_at": correction.corrected_at, "reason": correction.reason, "before": correction.before}
         for correction in PatientCorrection.of(patient)
     ]
-    care = describe_care(patient, cases)
-    return {**about, **care, "corrections": corrections, "accesses": _accesses(patient)}
+    return {
+        **about,
+        **describe_care(patient, cases),
+        "corrections": corrections,
+        "emergency_accesses": _emergency_accesses(patient),
+        "accesses": _accesses(patient),
+    }
 
 
 def describe_care(patient: Patient, cases: list[Case]) -> dict[str, Any]:
@@ -249,18 +264,40 @@ def _decisions(case: Case) -> list[Decision]:
     return decisions
 
 
+def _emergency_accesses(patient: Patient) -> list[dict[str, Any]]:
+    accesses = list(EmergencyAccess.objects.filter(patient=patient).order_by("opened_at", "pk"))
+    organisations = _organisations_of({access.opened_by_id for access in accesses})
+    for access in accesses:
+        access.patient = patient  # with the data key that is already unwrapped
+    return [
+        {
+            "opened_at": access.opened_at,
+            "ended_at": access.ended_at or access.ends_at,
+            "by": organisations.get(access.opened_by_id, ""),
+            "reason": access.reason,
+            "explanation": access.explanation,
+        }
+        for access in accesses
+    ]
+
+
 def _accesses(patient: Patient) -> list[dict[str, Any]]:
     events = list(AuditEvent.objects.filter(patient_id=patient.pk).order_by("pk"))
-    organisations: dict[UUID, set[str]] = {}
-    actors = {event.actor_id for event in events if event.actor_id}
-    for user, name in Membership.objects.filter(user__in=actors).values_list("user_id", "organisation__name"):
-        organisations.setdefault(user, set()).add(name)
+    organisations = _organisations_of({event.actor_id for event in events if event.actor_id})
     return [
         {
             "number": event.pk,
             "at": event.at,
             "action": event.action,
-            "by": ", ".join(sorted(organisations.get(event.actor_id, ()))) if event.actor_id else "the platform itself",
+            "by": organisations.get(event.actor_id, "") if event.actor_id else "the platform itself",
         }
         for event in events
     ]
+
+
+def _organisations_of(people: set[UUID]) -> dict[UUID, str]:
+    """By user, where they work: colleagues are not named."""
+    found: dict[UUID, set[str]] = {}
+    for user, name in Membership.objects.filter(user__in=people).values_list("user_id", "organisation__name"):
+        found.setdefault(user, set()).add(name)
+    return {user: ", ".join(sorted(names)) for user, names in found.items()}

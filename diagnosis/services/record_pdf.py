@@ -77,6 +77,9 @@ class _Document:
                 f"Corrected on {correction['corrected_at']:%Y-%m-%d} ({correction['reason']}); before:", self.heading
             )
             self.facts(correction["before"])
+        for access in record["emergency_accesses"]:
+            self.say(f"Opened in an emergency on {access['opened_at']:%Y-%m-%d}", self.heading)
+            self.facts(access)
         self.say("Who saw or changed this record", self.heading)
         for access in record["accesses"]:
             self.say(f"{access['number']}: {access['at']:%Y-%m-%d %H:%M} {access['action']}, by {access['by']}")

@@ -22,10 +22,12 @@ from diagnosis.models import (
     CaseImage,
     ConsentChange,
     ConsentScope,
+    EmergencyReason,
     ErasureReason,
     EvidenceMethod,
     ImageKind,
 )
+from diagnosis.services import emergency
 from diagnosis.services.consents import record_consent
 from diagnosis.services.erasure import erase_patient
 from diagnosis.services.export import export_patient
@@ -87,6 +89,25 @@ def test_the_archive_holds_record_photographs_consents_and_accesses(case: Case, 
     clinic = factories.organisation_of(clinician).name
     assert {access["by"] for access in record["accesses"]} == {clinic, "the platform itself"}
     assert clinician.email not in archive.read("record.json").decode()
+
+
+def test_why_somebody_opened_the_record_in_an_emergency_is_in_the_archive(case: Case, clinician: User) -> None:
+    clinic, stranger = factories.organisation_of(clinician), factories.clinician()
+    hospital = factories.organisation_of(stranger)
+    emergency.set_policy(user=clinician, organisation=clinic, enabled=True, minutes=60, open_to=[hospital])
+    why = "Found unconscious beside her bicycle."
+    opened = emergency.open_access(
+        user=stranger,
+        wanted=emergency.Wanted(clinic.pk, record_number="HRS-20481"),
+        reason=EmergencyReason.ACUTE,
+        explanation=why,
+    )
+    archive = exported(case)
+    (told,) = json.loads(archive.read("record.json"))["emergency_accesses"]
+    assert (told["by"], told["reason"], told["explanation"]) == (hospital.name, "acute", why)
+    assert told["ended_at"][:16] == f"{opened.ends_at:%Y-%m-%d %H:%M}"
+    assert stranger.email not in archive.read("record.json").decode()
+    assert archive.read("record.pdf").startswith(b"%PDF-")
 
 
 def test_the_pdf_is_one_and_neither_a_name_nor_a_script_breaks_it(case: Case) -> None:
