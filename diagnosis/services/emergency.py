@@ -163,10 +163,10 @@ def _open(
     access.explanation = explanation
     access.save(force_insert=True)
     _note("emergency.opened", access, user)
-    officers = User.objects.filter(
-        memberships__organisation=policy.organisation, memberships__role=Role.ADMINISTRATOR
-    ).exclude(pk=user.pk)
-    tell_of_emergency(officers, access)
+    others = User.objects.filter(is_active=True).exclude(pk=user.pk)
+    officers = others.filter(memberships__organisation=policy.organisation, memberships__role=Role.ADMINISTRATOR)
+    # Whoever opens it and is the only one to be told would be telling themselves.
+    tell_of_emergency(officers if officers.exists() else others.filter(is_superuser=True), access)
     # The mail goes out now and not with the next minute's; lost, that one still sends it.
     transaction.on_commit(lambda: ring("diagnosis.send_notifications", queue="default"), robust=True)
     return access

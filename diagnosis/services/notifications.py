@@ -156,11 +156,15 @@ def tell(people: QuerySet[User], kind: str, *, case: Case) -> None:
 
 
 def tell_of_emergency(people: QuerySet[User], access: EmergencyAccess) -> None:
-    """Tell who answers for privacy that somebody opened a record; mailed at once, whatever they wish otherwise."""
+    """Tell who answers for privacy that somebody opened a record; mailed at once, whatever they wish otherwise.
+
+    Administrators of the patient's organisation see there who and why; operators, who stand in where there is nobody
+    else, look it up in the audit record.
+    """
     now = timezone.now()
     Notification.objects.bulk_create(
         Notification(user_id=pk, emergency=access, kind="emergency_opened", created_at=now)
-        for pk in people.filter(is_active=True).order_by("pk").values_list("pk", flat=True).distinct()
+        for pk in people.order_by("pk").values_list("pk", flat=True).distinct()
     )
 
 
@@ -243,7 +247,8 @@ def _mail(user: User, now: datetime) -> int:
     NotificationPreference.objects.filter(user=user, mail=MailWanted.DAILY).update(last_digest_at=now)
     subject = ngettext("%(n)d notice about cases", "%(n)d notices about cases", len(notices)) % {"n": len(notices)}
     lines = [str(SENTENCES[notice.kind]) for notice in reversed(notices)]
-    where = "privacy/emergency/" if all(notice.emergency_id for notice in notices) else ""
+    alone = Role.ADMINISTRATOR in user.roles and all(notice.emergency_id for notice in notices)
+    where = "privacy/emergency/" if alone else ""
     body = "\n".join([*dict.fromkeys(lines), "", f"{settings.PUBLIC_URL}/{where}"])
     try:
         EmailMessage(subject, body, to=[user.email], connection=get_connection()).send()

@@ -8,6 +8,7 @@ from django.urls import reverse
 from diagnosis.models import MailWanted, Notification, Referral
 from diagnosis.services import notifications
 from diagnosis.web.desk import DeskPage
+from skincare.accounts.models import Role
 
 ROWS: Final = 100
 
@@ -32,7 +33,7 @@ class NoticesPage(DeskPage):
                 address = f"{reverse('capture')}#/referral/{row.referral_id}"
             elif row.case_id:
                 address = f"{reverse('capture')}#/answer/{row.case_id}"
-            elif row.emergency_id:
+            elif row.emergency_id and Role.ADMINISTRATOR in self.user.roles:
                 address = reverse("privacy-emergency")
             notices.append({"row": row, "text": notifications.SENTENCES[row.kind], "address": address})
         return self.page(

@@ -28,7 +28,7 @@ from diagnosis.services.emergency import Wanted
 from diagnosis.services.erasure import erase_patient
 from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.web.capture.questions import BACKGROUND
-from skincare.accounts.models import Role, User
+from skincare.accounts.models import Membership, Role, User
 from skincare.audit.models import AuditEvent
 from tests import factories
 from tests.diagnosis.api.requests import ApiClient, token_for
@@ -190,6 +190,27 @@ class TestTelling:
             assert secret not in text
         assert world.open() == opened
         assert Notification.objects.filter(emergency=opened).count() == 1
+
+    @pytest.mark.parametrize("last", ["opens it", "was dismissed"])
+    def test_where_no_other_administrator_is_left_the_operators_are_told(self, world: World, last: str) -> None:
+        operator = factories.user(is_staff=True, is_superuser=True)
+        factories.user(is_staff=True, is_superuser=True, is_active=False)
+        if last == "opens it":
+            Membership.objects.create(user=world.officer, organisation=world.clinic, role=Role.DERMATOLOGIST)
+            opened = world.open(world.officer)
+        else:
+            User.objects.filter(pk=world.officer.pk).update(is_active=False)
+            opened = world.open()
+        assert Notification.objects.get(emergency=opened).user == operator
+
+        notifications.send_due()
+
+        assert mail.outbox[0].to == [operator.email]
+        assert "/privacy/" not in mail.outbox[0].body
+        client = Client()
+        client.force_login(operator)
+        assert "in an emergency" in client.get("/notices/").content.decode()
+        assert 'href="/privacy/emergency/"' not in client.get("/notices/").content.decode()
 
     def test_everything_read_is_recorded_with_the_reason(self, world: World) -> None:
         opened = world.open()
