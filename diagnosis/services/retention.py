@@ -11,7 +11,7 @@ from django.db.models import F, Max
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from diagnosis.models import ErasureReason, Patient, RetentionPolicy
+from diagnosis.models import Decision, ErasureReason, Patient, Referral, RetentionPolicy
 from diagnosis.models.retention import LONGEST_MONTHS, SHORTEST_MONTHS
 from diagnosis.services.consents import lock_patient
 from diagnosis.services.erasure import erase_patient
@@ -72,6 +72,9 @@ def set_policy(*, organisation: Organisation, months: int, user: User | None) ->
 def due(*, at: datetime | None = None, patient_id: UUID | None = None) -> list[Due]:
     """Patients whose period has passed at a moment (now, unless given), who was seen longest ago first.
 
+    Nobody of whom a referral is open, and nobody whose lesion is to be looked at again, until the period has passed
+    since that day as well.
+
     Args:
         at: a moment to come shows who will be due by then.
         patient_id: look at this one only.
@@ -82,9 +85,15 @@ def due(*, at: datetime | None = None, patient_id: UUID | None = None) -> list[D
         patients = Patient.objects.filter(organisation=policy.organisation, data_key_row__isnull=False)
         if patient_id is not None:
             patients = patients.filter(pk=patient_id)
-        seen = patients.annotate(
-            last_seen=Greatest("created_at", Coalesce(Max("cases__submitted_at"), F("created_at")))
-        ).filter(last_seen__lt=months_later(at, -policy.months_after_last_case))
+        before = months_later(at, -policy.months_after_last_case)
+        observed = Decision.objects.standing().filter(remind_on__gte=before.date())
+        referred = Referral.objects.open()
+        seen = (
+            patients.annotate(last_seen=Greatest("created_at", Coalesce(Max("cases__submitted_at"), F("created_at"))))
+            .filter(last_seen__lt=before)
+            .exclude(pk__in=observed.values("case__patient"))
+            .exclude(pk__in=referred.values("case__patient"))
+        )
         found += [Due(pk, policy.organisation, last) for pk, last in seen.values_list("pk", "last_seen")]
     return sorted(found, key=lambda each: each.last_seen)
 

@@ -14,8 +14,10 @@ from django.utils import timezone
 from diagnosis.models import Case, Erasure, ErasureReason, Patient, RetentionPolicy
 from diagnosis.services import retention
 from diagnosis.services.consents import lock_patient
+from diagnosis.services.decisions import NewDecision, decide
 from diagnosis.services.errors import Refusal
 from diagnosis.services.months import months_later
+from diagnosis.services.referrals import withdraw_referral
 from skincare.accounts.models import Organisation, User
 from skincare.audit.models import AuditEvent
 from tests import factories
@@ -69,6 +71,40 @@ def test_the_last_of_several_cases_counts(clinician: User) -> None:
     assert [each.patient_id for each in retention.due()] == [case.patient_id]
     factories.submit(clinician, factories.new_case(patient=case.patient_id, lesion=case.lesion_id))
     assert retention.due() == []
+
+
+def last_seen(case: Case, months_ago: int) -> Case:
+    """A case, and its patient, of so long ago."""
+    when = months_later(timezone.now(), -months_ago)
+    Patient.objects.filter(pk=case.patient_id).update(created_at=when)
+    Case.objects.filter(pk=case.pk).update(submitted_at=when)
+    return case
+
+
+def test_whose_lesion_is_to_be_looked_at_again_is_kept_until_the_period_after_that_day(clinician: User) -> None:
+    in_force(factories.organisation_of(clinician), 12)
+    observed, overtaken = (last_seen(factories.case(clinician), 13) for _ in range(2))
+    today = timezone.now().date()
+    for case in (observed, overtaken):
+        decide(user=clinician, new=NewDecision(case.pk, "observe", remind_on=today + timedelta(days=365)))
+    decide(user=clinician, new=NewDecision(overtaken.pk, "close", reason="harmless"))
+
+    assert retention.enforce() == 1
+
+    assert erased() == {overtaken.patient_id}
+    assert retention.due(at=timezone.now() + timedelta(days=365 + 364)) == []
+    later = retention.due(at=timezone.now() + timedelta(days=365 + 368))
+    assert [each.patient_id for each in later] == [observed.patient_id]
+
+
+def test_of_whom_a_referral_is_open_is_kept_until_it_is_not(clinician: User) -> None:
+    in_force(factories.organisation_of(clinician), 12)
+    referral = factories.referral(clinician)
+    last_seen(referral.case, 13)
+    assert retention.enforce() == 0
+    withdraw_referral(user=clinician, referral_id=referral.pk)
+    assert retention.enforce() == 1
+    assert erased() == {referral.case.patient_id}
 
 
 def test_a_first_or_shorter_period_waits_a_month_and_a_longer_one_counts_at_once(clinician: User) -> None:
