@@ -169,7 +169,7 @@ reviewStep.bind(async (id, here) => {
   if (here) location.hash = "#/unsent"; // from where its arrival leads on to the answer, now or after the network came back
   await outbox.flush({ now: true });
   const waits = (await outbox.waiting()).some((row) => row.id === id);
-  if (!waits && location.hash === "#/unsent") location.replace(`#/answer/${id}`);
+  if (!waits && id === submitted && location.hash === "#/unsent") location.replace(`#/answer/${id}`);
 });
 
 // --- trouble ---------------------------------------------------------------------------------------------------------

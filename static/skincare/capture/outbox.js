@@ -5,7 +5,9 @@ import * as store from "./store.js";
 const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 5 * 60_000;
 const listeners = new Set();
-let running = null;
+/** The run that has not begun, and whether it passes over the pause after a failure. */
+let next = null;
+let hurry = false;
 let timer = null;
 /** Whose session this is, as far as known. */
 let user = null;
@@ -34,20 +36,26 @@ export async function withdraw(id) {
   await tell();
 }
 
-/** Send what waits. Called at launch, when the app is seen again, when there is a network, and after each new case. */
+/** Send what waits. Called at launch, when the app is seen again, when there is a network, and after each new case.
+    One run at a time in all tabs of this phone; what comes too late for one is sent by the next, which waits for its turn. */
 export function flush({ now = false } = {}) {
   clearTimeout(timer);
-  running ||= (navigator.locks?.request("skincare-outbox", { ifAvailable: true }, (lock) => lock && work(now)) ?? work(now))
-    .finally(() => { running = null; });
-  return running;
+  hurry ||= now;
+  next ||= navigator.locks.request("skincare-outbox", () => {
+    const atOnce = hurry;
+    [next, hurry] = [null, false];
+    return work(atOnce);
+  });
+  return next;
 }
 
+/** Read anew before each case, so that one that was finished meanwhile is sent too and one that was deleted is not. */
 async function work(now) {
-  for (const row of await waiting()) {
-    if (row.state === "refused" || (user && row.author !== user)) continue;
+  for (;;) {
+    const row = (await waiting()).find((one) => one.state !== "refused" && (!user || one.author === user));
+    if (!row) return;
     if (!now && row.retryAt > Date.now()) { later(row.retryAt - Date.now()); return; }
-    const outcome = await sendOne(row);
-    if (outcome === "stop") return;
+    if (await sendOne(row) === "stop") return;
   }
 }
 

@@ -79,13 +79,14 @@ export function bind(onSubmitted) {
     submitting = true;
     const here = visit();
     $("#submit-case").setAttribute("aria-disabled", "true");
+    let id;
     try {
-      const id = await submit();
-      if (id) await onSubmitted(id, here());
+      id = await submit();
     } finally {
       submitting = false;
       $("#submit-case").removeAttribute("aria-disabled");
     }
+    if (id) await onSubmitted(id, here()); // which takes as long as the line: the next case need not wait for it
   });
   $("#discard-case").addEventListener("click", async () => {
     if (!confirm(t("discard_sure"))) return;

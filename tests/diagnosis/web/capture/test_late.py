@@ -40,12 +40,12 @@ class Held:
         self._end(Route.abort, "requestfailed")
 
     def _end(self, how: Callable[[Route], None], said: Literal["requestfinished", "requestfailed"]) -> None:
-        page = self.phone.page
         self.over = True
         for route in self.routes:
+            page = route.request.frame.page
             with page.expect_event(said, lambda request, route=route: request.url == route.request.url):
                 how(route)
-        page.wait_for_timeout(500)  # what follows from an answer: further requests, pictures, names
+        self.phone.page.wait_for_timeout(500)  # what follows from an answer: further requests, pictures, names
 
 
 def go(phone: Phone, place: str) -> None:

@@ -8,14 +8,24 @@ from playwright.sync_api import expect
 from tests.diagnosis.web.capture.line import Line
 from tests.diagnosis.web.capture.phone import Phone
 from tests.diagnosis.web.capture.test_journey import cases
+from tests.diagnosis.web.capture.test_late import Held
 from tests.factories import PHOTOGRAPH
 from tests.faults.platform import Platform, eventually
 
 pytestmark = pytest.mark.browser
 
 
+#: Cases in the outbox, in their order.
+WAITING = """() => import("/static/skincare/capture/outbox.js")
+  .then(async (outbox) => (await outbox.waiting()).map((row) => row.id))"""
+
+
 def wait_until_sent(phone: Phone) -> None:
     eventually("nothing is unsent", lambda: phone.unsent() == 0)
+
+
+def go_home(phone: Phone) -> None:
+    phone.page.evaluate("location.hash = '#/home'")
 
 
 def test_a_case_made_offline_arrives_once_after_the_browser_was_closed(phone: Phone) -> None:
@@ -56,17 +66,41 @@ def test_two_cases_go_in_their_order(phone: Phone) -> None:
     numbers = [phone.to_review(PHOTOGRAPH)]
     phone.submit()
     expect(phone.page.locator("#unsent-list > li")).to_have_count(1)
-    phone.page.evaluate("location.hash = '#/home'")
+    go_home(phone)
     numbers.append(phone.to_review(PHOTOGRAPH))
     phone.submit()
     expect(phone.page.locator("#unsent-count")).to_have_text("Unsent: 2")
-    ids = phone.page.evaluate(
-        "import('/static/skincare/capture/outbox.js').then(async (box) => (await box.waiting()).map((row) => row.id))"
-    )
+    ids = phone.page.evaluate(WAITING)
     phone.context.set_offline(False)
     wait_until_sent(phone)
     latest = "SELECT array_agg(id::text ORDER BY submitted_at) FROM diagnosis_case WHERE id = ANY(%s::uuid[])"
     assert phone.platform.ask(latest, ids) == ids
+
+
+@pytest.mark.parametrize("tab", ["the same tab", "a second tab"])
+def test_a_case_finished_while_another_is_being_sent_goes_right_behind_it(phone: Phone, tab: str) -> None:
+    before = cases(phone)
+    held = Held(phone, "sealed-cases/")
+    phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    held.wait()
+    if tab == "a second tab":
+        phone.page = phone.context.new_page()
+        phone.page.goto(f"{phone.base}/capture/")
+        phone.unlock()
+    else:
+        go_home(phone)
+    phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(phone.page.locator("#unsent-count")).to_have_text("Unsent: 2")
+    newest = phone.page.evaluate(WAITING)[-1]
+
+    held.let_go()
+
+    wait_until_sent(phone)
+    assert cases(phone) == before + 2
+    expect(phone.page.locator("#verdict-words")).to_be_visible()
+    assert phone.page.url.endswith(f"#/answer/{newest}")
 
 
 @pytest.fixture
@@ -124,7 +158,7 @@ def test_a_refused_case_says_why_and_can_be_mended(phone: Phone) -> None:
     phone.submit()
     expect(phone.page.locator("#verdict-words")).to_be_visible()
     before = cases(phone)
-    phone.page.evaluate("location.hash = '#/home'")
+    go_home(phone)
     phone.context.set_offline(True)
     phone.new_case()
     phone.new_patient(number)
