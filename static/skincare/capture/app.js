@@ -199,8 +199,7 @@ outbox.onChange((rows, detail) => {
   $("#unsent-count").textContent = t("unsent_count", { number: rows.length });
   $("#tile-unsent").textContent = rows.length;
   $("#unsent-chip").hidden = rows.length === 0 || !$("[data-screen=set-pin]").hidden;
-  if (detail.progress !== undefined) unsent.progress(detail);
-  else if (!$("[data-screen=unsent]").hidden) unsent.show();
+  if (!$("[data-screen=unsent]").hidden) unsent.show();
   if (detail.delivered) announce(t("delivered"));
   if (detail.delivered === submitted && !$("[data-screen=unsent]").hidden && vault.isOpen()) location.replace(`#/answer/${submitted}`);
   if (detail.delivered && !$("[data-screen=home]").hidden && vault.isOpen()) home.show().catch(trouble);

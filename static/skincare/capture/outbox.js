@@ -5,6 +5,7 @@ import * as store from "./store.js";
 const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 5 * 60_000;
 const listeners = new Set();
+const watchers = new Set();
 /** The run that has not begun, and whether it passes over the pause after a failure. */
 let next = null;
 let hurry = false;
@@ -13,6 +14,8 @@ let timer = null;
 let user = null;
 
 export const onChange = (listener) => listeners.add(listener);
+/** How far an upload is: said often, and without reading what waits. */
+export const onProgress = (watcher) => watchers.add(watcher);
 /** Tell the listeners what waits. */
 export async function tell(detail = {}) {
   const rows = await waiting();
@@ -66,7 +69,7 @@ function later(pause) {
 
 async function sendOne(row) {
   try {
-    const receipt = await deliver(row.envelope, row.id, (progress) => tell({ id: row.id, progress }));
+    const receipt = await deliver(row.envelope, row.id, (progress) => watchers.forEach((watcher) => watcher(row.id, progress)));
     await store.forget(row.id);
     await tell({ delivered: row.id, receipt });
     return "next";

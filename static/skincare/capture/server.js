@@ -28,6 +28,9 @@ export class NoNetwork extends Error {
 }
 
 const API = "/api/v1/";
+/** How long an upload may stand still; and how long its answer may take, with what the phone's own buffers still hold then. */
+const STANDS_STILL_MS = 60_000;
+const ANSWER_MS = 120_000;
 
 async function ask(path, options = {}) {
   let response;
@@ -88,17 +91,20 @@ export async function list(path, most = 100) {
   return rows;
 }
 
-/** Send an envelope with progress; resolves with the receipt. */
+/** Send an envelope with progress; resolves with the receipt. It may take as long as it moves: a slow line is no reason to begin again. */
 export function deliver(envelope, id, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
+    let timer;
+    const giveUpAfter = (pause) => { clearTimeout(timer); timer = setTimeout(() => request.abort(), pause); };
     request.open("POST", `${API}sealed-cases/`);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.setRequestHeader("Idempotency-Key", id);
     request.setRequestHeader("X-CSRFToken", cookie("csrftoken"));
-    request.timeout = 120_000;
-    request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
-    request.onerror = request.ontimeout = request.onabort = () => reject(new NoNetwork());
+    request.upload.onprogress = (event) => { giveUpAfter(STANDS_STILL_MS); onProgress(event.loaded / event.total); };
+    request.upload.onload = () => giveUpAfter(ANSWER_MS);
+    request.onerror = request.onabort = () => reject(new NoNetwork());
+    request.onloadend = () => clearTimeout(timer);
     request.onload = () => {
       let document = {};
       try { document = JSON.parse(request.responseText); } catch { /* not from our server */ }
@@ -106,6 +112,7 @@ export function deliver(envelope, id, onProgress) {
       else if (request.status === 401 || (request.status === 403 && /CSRF|credentials/i.test(document.detail || ""))) reject(new SignedOut());
       else reject(new Problem(request.status, document));
     };
+    giveUpAfter(STANDS_STILL_MS);
     request.send(envelope);
   });
 }

@@ -34,9 +34,8 @@ async function mend({ id, code, reason }) {
   location.hash = `#/case/${id}/review`;
 }
 
-export function progress({ id, progress: done }) {
+outbox.onProgress((id, done) => {
   const bar = $(`#unsent-${id} progress`);
   if (bar) { bar.hidden = false; bar.value = done; }
-}
-
+});
 $("#send-now").addEventListener("click", () => outbox.flush({ now: true }));

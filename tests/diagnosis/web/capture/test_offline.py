@@ -123,6 +123,76 @@ def test_an_upload_that_breaks_off_is_sent_again_by_itself(new_phone: Callable[.
     assert cases(phone) == before + 1
 
 
+#: The test's clock moves the page's timers, but not the browser's own limit on a request: this ties that to a timer.
+LIMIT_BY_THE_CLOCK = """Object.defineProperty(XMLHttpRequest.prototype, "timeout", {
+  set(pause) { setTimeout(() => this.abort(), pause); },
+})"""
+#: How often the envelopes that wait are read, as `reads`.
+COUNT_READS = """() => {
+  const { getAll } = IDBObjectStore.prototype;
+  window.reads = 0;
+  IDBObjectStore.prototype.getAll = function (...all) {
+    window.reads += this.name === "outbox";
+    return getAll.apply(this, all);
+  };
+}"""
+UPLOADED = "document.querySelector('#unsent-list progress')?.value ?? 0"
+
+
+@pytest.fixture
+def slow(new_phone: Callable[..., Phone]) -> tuple[Phone, Callable[[int], None], list[str]]:
+    """A phone whose clock the test moves, a way to say how many bytes a second it uploads, and the uploads it began."""
+    phone = new_phone()
+    phone.page.add_init_script(LIMIT_BY_THE_CLOCK)
+    phone.page.clock.install()
+    phone.begin()
+    session = phone.context.new_cdp_session(phone.page)
+    session.send("Network.enable")
+    uploads: list[str] = []
+    phone.page.on("request", lambda request: uploads.append(request.url) if "sealed-cases" in request.url else None)
+
+    def uploads_at(rate: int) -> None:
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate}
+        session.send("Network.emulateNetworkConditions", limits)
+
+    return phone, uploads_at, uploads
+
+
+def test_a_slow_upload_may_take_as_long_as_it_moves(slow: tuple[Phone, Callable[[int], None], list[str]]) -> None:
+    phone, uploads_at, uploads = slow
+    before = cases(phone)
+    phone.to_review(PHOTOGRAPH)
+    uploads_at(PHOTOGRAPH.stat().st_size // 8)
+    phone.submit()
+    phone.until(f"{UPLOADED} > 0")
+    phone.page.evaluate(COUNT_READS)
+    for part in (0.2, 0.4, 0.6):  # each after 50 s, as it seems to the phone
+        phone.page.clock.fast_forward(50_000)
+        phone.until(f"{UPLOADED} > {part}")
+    assert phone.page.evaluate("reads") == 0
+    uploads_at(-1)
+    wait_until_sent(phone)
+    assert len(uploads) == 1
+    assert cases(phone) == before + 1
+
+
+def test_an_upload_that_stands_still_is_begun_again(slow: tuple[Phone, Callable[[int], None], list[str]]) -> None:
+    phone, uploads_at, uploads = slow
+    before = cases(phone)
+    phone.to_review(PHOTOGRAPH)
+    uploads_at(PHOTOGRAPH.stat().st_size // 8)
+    phone.submit()
+    phone.until(f"{UPLOADED} > 0.1")
+    uploads_at(1)
+    phone.page.clock.fast_forward(61_000)
+    expect(phone.page.locator("#unsent-list")).to_contain_text("Tried: 1")
+    uploads_at(-1)
+    phone.page.clock.fast_forward(3_000)
+    wait_until_sent(phone)
+    assert len(uploads) == 2
+    assert cases(phone) == before + 1
+
+
 def test_a_receipt_that_is_lost_makes_no_second_case(new_phone: Callable[..., Phone], line: Line) -> None:
     phone = new_phone(port=line.port)
     phone.begin()
