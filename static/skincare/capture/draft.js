@@ -167,6 +167,12 @@ export function lacking() {
 
 const said = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== "" && value !== null && value !== undefined));
 
+/** When it was, but not later than now: where the phone's clock was ahead and has been set since, what it wrote lies in the future. */
+function notAhead(moment) {
+  const now = new Date().toISOString();
+  return moment < now ? moment : now;
+}
+
 /** A consent as the API takes it: one form a scope. */
 export function formsOf(consent) {
   const evidence = said({
@@ -176,7 +182,7 @@ export function formsOf(consent) {
   });
   return Object.keys(consent.scopes).filter((scope) => consent.scopes[scope]).map((scope) => ({
     id: consent.ids[scope], policy_version: consent.policy.version, policy_language: consent.policy.language, scope,
-    captured_at: consent.captured_at, method: consent.method, ...evidence,
+    captured_at: notAhead(consent.captured_at), method: consent.method, ...evidence,
   }));
 }
 
@@ -199,7 +205,7 @@ export function finished(organisation) {
     }),
     consents: formsOf(consent),
     images: draft.shots.map((shot) => ({ kind: shot.kind })),
-    seen_at: draft.created, suspicion: draft.suspicion, impression: draft.impression, checklist, bleeding, growth,
+    seen_at: notAhead(draft.created), suspicion: draft.suspicion, impression: draft.impression, checklist, bleeding, growth,
     ...background, note: [draft.note.trim(), ...remarks].filter(Boolean).join("\n"),
   };
   return { fields, photographs: draft.shots.map((shot) => photographs.get(shot.id)) };

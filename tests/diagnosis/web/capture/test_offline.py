@@ -1,6 +1,7 @@
 """Without a network, with one that breaks, and with a session that ends: each case arrives exactly once."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
@@ -250,6 +251,24 @@ def test_a_refused_case_says_why_and_can_be_mended(phone: Phone) -> None:
     expect(phone.page.locator("#mend")).to_be_hidden()
     phone.submit()
     expect(phone.page.locator("#verdict-words")).to_be_visible()
+    assert cases(phone) == before + 1
+
+
+def test_a_case_from_a_clock_that_was_ahead_is_taken_once_the_clock_is_set(phone: Phone) -> None:
+    page, before, now = phone.page, cases(phone), datetime.now(UTC)
+    phone.context.set_offline(True)
+    page.clock.install(time=now + timedelta(hours=2))
+    phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(page.locator("#unsent-count")).to_have_text("Unsent: 1")
+    phone.context.set_offline(False)
+    expect(page.locator("#unsent-list")).to_contain_text("clock is ahead of the server’s")
+    assert cases(phone) == before
+
+    page.clock.set_system_time(now)
+    page.locator("#unsent-list .primary").click()
+    phone.submit()
+    expect(page.locator("#verdict-words")).to_be_visible()
     assert cases(phone) == before + 1
 
 
