@@ -39,6 +39,7 @@ class CaseFilter(django_filters.FilterSet):  # type: ignore[misc]
     anatom_site_general = django_filters.ChoiceFilter(choices=AnatomicalSite.choices)
     submitted_after = django_filters.IsoDateTimeFilter(field_name="submitted_at", lookup_expr="gte")
     submitted_before = django_filters.IsoDateTimeFilter(field_name="submitted_at", lookup_expr="lt")
+    answered_after = django_filters.IsoDateTimeFilter(field_name="analysis__finished_at", lookup_expr="gte")
     risk_min = django_filters.NumberFilter(
         field_name="analysis__malignancy_risk", lookup_expr="gte", min_value=0, max_value=1
     )

@@ -83,6 +83,7 @@ class Analysis(models.Model):
             models.Index(fields=["waiting_since", "id"], condition=Q(state="waiting"), name="analysis_queue"),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="analysis_leases"),
             models.Index(fields=["malignancy_risk"], name="analysis_by_risk"),
+            models.Index(fields=["finished_at"], name="analysis_by_end"),
             models.Index(fields=["state"], condition=~Q(state="answered"), name="analysis_not_answered"),
         ]
         constraints: ClassVar = [

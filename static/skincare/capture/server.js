@@ -80,16 +80,20 @@ export async function getChanged(path, etag) {
   return { document: await response.json(), etag: response.headers.get("ETag") };
 }
 
-/** All rows of a list, page by page, but not more than `most`. */
-export async function list(path, most = 100) {
+/** The rows of a list, page by page until there are `most`, and the address of what follows them, null at its end. */
+export async function pages(path, most) {
   const rows = [];
-  for (let next = path; next && rows.length < most;) {
+  let next = path;
+  do {
     const page = await get(next);
     rows.push(...page.results);
     next = page.next;
-  }
-  return rows;
+  } while (next && rows.length < most);
+  return { rows, next };
 }
+
+/** The rows alone. */
+export const list = async (path, most = 100) => (await pages(path, most)).rows;
 
 /** Send an envelope with progress; resolves with the receipt. It may take as long as it moves: a slow line is no reason to begin again. */
 export function deliver(envelope, id, onProgress) {

@@ -262,6 +262,23 @@ def test_cases_are_filtered_by_state_patient_lesion_site_date_and_risk(api: ApiC
     assert listed(api, submitted_before=high.submitted_at.isoformat()) == [str(low.pk)]
 
 
+def test_answers_since_a_time_are_found_page_by_page_however_old_their_cases(api: ApiClient, clinician: User) -> None:
+    before = answered_case(clinician)
+    since = timezone.now()
+    waiting, stored = factories.case(clinician), factories.submit(clinician, factories.new_case(consents=[])).case
+    Case.objects.update(submitted_at=since - timedelta(days=7))
+    finish(waiting, abstained)
+    new = [answered_case(clinician) for _ in range(2)]
+
+    first = api.get(f"{CASES}?{urlencode({'answered_after': since.isoformat(), 'page_size': 2})}").json()
+    second = api.get(first["next"]).json()
+
+    found = [case["id"] for page in (first, second) for case in page["results"]]
+    assert found == [str(case.pk) for case in (*reversed(new), waiting)]
+    assert second["next"] is None
+    assert not {str(before.pk), str(stored.pk)} & set(found)
+
+
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
@@ -271,6 +288,7 @@ def test_cases_are_filtered_by_state_patient_lesion_site_date_and_risk(api: ApiC
         ("risk_min", "NaN"),
         ("risk_max", "high"),
         ("submitted_after", "yesterday"),
+        ("answered_after", "yesterday"),
         ("anatom_site_general", "elbow"),
         ("patinet", "x"),
         ("page_size", "0"),

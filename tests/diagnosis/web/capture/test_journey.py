@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 from playwright.sync_api import expect
 
+from tests.diagnosis.web.capture.dermatologist import visit
 from tests.diagnosis.web.capture.phone import Phone
 from tests.factories import HAM10000, PHOTOGRAPH
 from tests.faults.platform import eventually
@@ -356,3 +357,40 @@ def test_phone_and_server_judge_photographs_alike(phone: Phone, photographs: dic
             list(file.read_bytes()),
         )
         assert said == list(receive(file.read_bytes()).quality.problems), file.name
+
+
+def test_answers_that_came_meanwhile_are_all_counted_and_listed_until_they_were_looked_at(phone: Phone) -> None:
+    page = phone.page
+    expect(page.locator("#tile-new")).not_to_have_text("–")
+    page.evaluate("localStorage.setItem('looked-at', new Date().toISOString())")
+    phone.close()
+    first = visit(phone.platform, PHOTOGRAPH.read_bytes())
+    made = [visit(phone.platform, PHOTOGRAPH.read_bytes(), first["patient"], first["lesion"]) for _ in range(13)]
+    answered = "SELECT count(*) FROM diagnosis_analysis WHERE state = 'answered' AND case_id = ANY(%s::uuid[])"
+    ids = [one["case"] for one in (first, *made)]
+    eventually("all are answered", lambda: phone.platform.ask(answered, ids) == 14)
+
+    phone.start()
+    page = phone.page
+    page.goto(f"{phone.base}/capture/")
+    phone.unlock()
+    expect(page.locator("#tile-new")).to_have_text("14")
+    expect(page.locator("#recent .case")).to_have_count(12)  # the latest, of which there are more too
+    page.locator("#more").click()
+    expect(page.locator(f'#recent a[href="#/answer/{first["case"]}"]')).to_be_visible()
+    page.locator("[data-show=new]").click()
+    expect(page.locator("#recent .case")).to_have_count(12)
+    page.locator("#more").click()
+    expect(page.locator("#recent .case")).to_have_count(14)
+    expect(page.locator("#more")).to_be_hidden()
+    page.locator(f'#recent a[href="#/answer/{first["case"]}"]').click()
+    expect(page.locator("#verdict-words")).to_be_visible()
+    page.locator("#back").click()
+    expect(page.locator("#tile-new")).to_have_text("13")
+
+    phone.close()
+    phone.start()
+    page = phone.page
+    page.goto(f"{phone.base}/capture/")
+    phone.unlock()
+    expect(page.locator("#tile-new")).to_have_text("0")

@@ -1,0 +1,14 @@
+"""An index for answers since a time, which every phone asks for again and again."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("diagnosis", "0022_outcomes_newest_first")]
+
+    operations = [
+        migrations.AddIndex(
+            model_name="analysis",
+            index=models.Index(fields=["finished_at"], name="analysis_by_end"),
+        ),
+    ]
