@@ -37,8 +37,8 @@ export async function show(id) {
       if (asked !== mine) return;
       $("#referral-error").textContent = "";
       if (changed) {
-        etag = changed.etag;
         await render(changed.document, mine);
+        etag = changed.etag; // only once it is shown: where the rest could not be fetched, all of it is asked for again
       }
     } catch (error) {
       if (asked !== mine) return;

@@ -1,5 +1,6 @@
 """A slow line: what arrives after its screen was left shows on no other, for no other patient, nor behind the lock."""
 
+import re
 from collections.abc import Callable
 from typing import Literal, Self
 
@@ -112,6 +113,25 @@ def test_who_goes_back_while_a_referral_is_sent_stays_where_they_went(phone: Pho
 
     expect(phone.page.locator("#look-up-number")).to_be_visible()
     assert phone.platform.ask("SELECT count(*) FROM diagnosis_referral WHERE case_id = %s::uuid", made["case"]) == 1
+
+
+def test_a_referral_whose_messages_broke_off_is_shown_when_the_line_is_back(phone: Phone) -> None:
+    page = phone.page
+    made = named(phone, "Ada Early")
+    go(phone, f"refer/{made['case']}")
+    page.locator("#refer .primary").click()
+    page.wait_for_url(re.compile("#/referral/"))
+    expect(page.locator("#referral")).to_be_visible()
+    referral = page.url.rpartition("/")[2]
+    go(phone, "home")
+    held = Held(phone, f"referrals/{referral}/messages/")
+    go(phone, f"referral/{referral}")
+    held.wait()
+
+    held.break_off()
+
+    expect(page.locator("#referral-who")).to_contain_text("Ada Early")
+    expect(page.locator("#referral-error")).to_be_empty()
 
 
 def test_what_one_patient_agreed_to_is_not_taken_for_anothers(phone: Phone) -> None:
