@@ -101,7 +101,7 @@ export async function take(patient) {
   try {
     draft.consent.in_force = await inForce(patient.id);
   } catch (problem) {
-    if (!(problem instanceof NoNetwork)) throw problem;
+    if (!(problem instanceof NoNetwork || problem.passing)) throw problem;
   }
   drafts.changed();
 }

@@ -20,7 +20,7 @@ export async function show() {
   try {
     earlier = await list(`lesions/?patient=${patient.id}`, 50);
   } catch (problem) {
-    if (!(problem instanceof NoNetwork)) throw problem;
+    if (!(problem instanceof NoNetwork || problem.passing)) throw problem; // those seen before are a help, and no need
   }
   if (drafts.draft?.patient === patient) render();
 }

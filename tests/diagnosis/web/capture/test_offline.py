@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
+from tests.diagnosis.web.capture.dermatologist import visit
 from tests.diagnosis.web.capture.line import Line
 from tests.diagnosis.web.capture.phone import Phone
 from tests.diagnosis.web.capture.test_journey import cases
@@ -102,6 +103,26 @@ def test_a_case_finished_while_another_is_being_sent_goes_right_behind_it(phone:
     assert cases(phone) == before + 2
     expect(phone.page.locator("#verdict-words")).to_be_visible()
     assert phone.page.url.endswith(f"#/answer/{newest}")
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_server_that_fails_for_a_moment_keeps_nobody_from_finishing_a_case(phone: Phone, status: int) -> None:
+    before = cases(phone)
+    made = visit(phone.platform, PHOTOGRAPH.read_bytes())
+    for part in (f"lesions/?patient={made['patient']}*", f"patients/{made['patient']}/consents/"):
+        phone.context.route(
+            f"**/api/v1/{part}", lambda route: route.fulfill(status=status, body="<h1>Bad Gateway</h1>")
+        )
+    phone.page.evaluate("(patient) => { location.hash = `#/new/${patient}`; }", made["patient"])
+    phone.consent("analysis")
+    phone.site()
+    phone.photograph(PHOTOGRAPH)
+    phone.next("photographs")
+    phone.history()
+    phone.impression()
+    phone.submit()
+    expect(phone.page.locator("#verdict-words")).to_be_visible()
+    assert cases(phone) == before + 2
 
 
 @pytest.fixture
