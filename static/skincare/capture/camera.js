@@ -7,12 +7,21 @@ const GUIDES = {
   dermoscopic: '<circle cx="50" cy="50" r="38"/><path d="M50 44v12M44 50h12"/>',
 };
 
+let asking = false;
+
 /** Let a person take a photograph: a Blob, or null where they closed it. Throws where no camera can be had. */
 export async function takePhotograph(kind) {
   if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("no camera", "NotFoundError");
-  const stream = await navigator.mediaDevices.getUserMedia({
-    audio: false, video: { facingMode: { ideal: "environment" }, width: { ideal: 2560 }, height: { ideal: 1920 } },
-  });
+  if (asking) return null; // a second tap, while the first waits for leave
+  asking = true;
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({
+      audio: false, video: { facingMode: { ideal: "environment" }, width: { ideal: 2560 }, height: { ideal: 1920 } },
+    });
+  } finally {
+    asking = false;
+  }
   const dialog = $("#camera");
   const video = $("#camera-video");
   $("#camera-title").textContent = t(`kind ${kind}`);

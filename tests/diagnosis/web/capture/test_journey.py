@@ -249,6 +249,37 @@ def test_the_live_camera_takes_a_photograph(phone: Phone) -> None:
     phone.until("document.querySelector('#camera-video').srcObject === null")
 
 
+#: A phone that asks whether the camera may be used, until it is told so: `allow()`. What then opens is in `streams`.
+ASKS_FIRST = """() => {
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  const told = new Promise((resolve) => { window.allow = resolve; });
+  window.streams = [];
+  navigator.mediaDevices.getUserMedia = async (...all) => {
+    await told;
+    const stream = await open(...all);
+    window.streams.push(stream);
+    return stream;
+  };
+}"""
+
+
+def test_a_second_tap_while_the_camera_is_asked_for_opens_no_second_one(phone: Phone) -> None:
+    to_photographs(phone)
+    page = phone.page
+    page.evaluate(ASKS_FIRST)
+    camera = page.locator("[data-kind=close_up] [data-live]")
+    camera.click()
+    camera.click()
+    page.evaluate("allow()")
+    phone.until("document.querySelector('#camera-video').videoWidth > 0")
+    page.wait_for_timeout(500)  # in which a second one would open
+    page.locator("#shutter").click()
+    expect(page.locator("[data-kind=close_up] .shot")).to_have_count(1)
+    expect(page.locator("#photographs-error")).to_be_empty()
+    states = "streams.map((stream) => stream.getTracks().map((track) => track.readyState).join())"
+    assert page.evaluate(states) == ["ended"]
+
+
 #: A phone that opens no photograph before it is told to: `release()`.
 SLOW = """() => {
   const open = window.createImageBitmap;
