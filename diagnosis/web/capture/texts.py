@@ -133,6 +133,7 @@ TEXTS: Final[dict[str, Promise]] = {
     "unsent_others": _("Made by somebody else on this phone. It is sent when they sign in here."),
     "unsent_refused": _("The server did not take it: {reason}"),
     "mend": _("Mend it"),
+    "discard": _("Discard this case"),
     "cannot_mend": _(
         "It cannot be opened here any more, because the PIN was changed. Enter the case again. ({reason})"
     ),

@@ -60,6 +60,12 @@ export async function rowOnItsWay(finished) {
   return sealed({ ...finished, state: "sent" });
 }
 
+/** Whether it is still on this phone, and sealed under the key of today's PIN. */
+export async function opens(id) {
+  const row = await store.read("drafts", id);
+  return Boolean(row) && vault.openObject(row).then(() => true, () => false);
+}
+
 export async function load(id) {
   if (draft?.id === id) return draft;
   await save();

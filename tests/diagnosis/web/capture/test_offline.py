@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.diagnosis.web.capture.dermatologist import visit
 from tests.diagnosis.web.capture.line import Line
-from tests.diagnosis.web.capture.phone import Phone
+from tests.diagnosis.web.capture.phone import PIN, Phone
 from tests.diagnosis.web.capture.test_journey import cases
 from tests.diagnosis.web.capture.test_late import Held
 from tests.factories import PHOTOGRAPH
@@ -245,7 +245,8 @@ def test_a_session_that_ended_offline_keeps_the_case_until_the_next_signing_in(p
     assert cases(phone) == before + 1
 
 
-def test_a_refused_case_says_why_and_can_be_mended(phone: Phone) -> None:
+def refused(phone: Phone) -> None:
+    """A case that the server refuses: its patient, described without a network, is known there by the record number."""
     number = phone.to_review(PHOTOGRAPH)
     phone.submit()
     expect(phone.page.locator("#verdict-words")).to_be_visible()
@@ -266,6 +267,11 @@ def test_a_refused_case_says_why_and_can_be_mended(phone: Phone) -> None:
     expect(phone.page.locator("#unsent-list")).to_contain_text("already belongs to a patient")
     assert cases(phone) == before
 
+
+def test_a_refused_case_says_why_and_can_be_mended(phone: Phone) -> None:
+    refused(phone)
+    before = cases(phone)
+
     phone.page.locator("#unsent-list .primary").click()
     expect(phone.page.locator("#mend-text")).to_contain_text("already belongs")
     phone.page.locator("#mend-patient").click()
@@ -273,6 +279,34 @@ def test_a_refused_case_says_why_and_can_be_mended(phone: Phone) -> None:
     phone.submit()
     expect(phone.page.locator("#verdict-words")).to_be_visible()
     assert cases(phone) == before + 1
+
+
+def test_a_refused_case_is_discarded_where_the_clinician_says_so(phone: Phone) -> None:
+    page = phone.page
+    refused(phone)
+    page.locator("#unsent-list").get_by_role("button", name="Discard this case").click()
+    expect(page.locator("#unsent-empty")).to_be_visible()
+    expect(page.locator("#unsent-chip")).to_be_hidden()
+    memory = phone.memory()
+    for store in ("drafts", "photographs", "outbox"):
+        assert f"[{store}]" not in memory
+
+
+def test_a_refused_case_of_an_earlier_pin_says_that_it_cannot_be_mended_and_can_be_discarded(phone: Phone) -> None:
+    page = phone.page
+    refused(phone)
+    # As where another person signed in on this phone meanwhile: what was submitted stays, the key is gone.
+    page.evaluate("import('/static/skincare/capture/store.js').then((store) => store.remove('device', 'vault'))")
+    page.reload()
+    page.locator("#new-pin").fill(PIN)
+    page.locator("#new-pin-again").fill(PIN)
+    page.locator("#set-pin .primary").click()
+    expect(page.locator("#unsent-list")).to_contain_text("because the PIN was changed")
+    expect(page.locator("#unsent-list")).to_contain_text("already belongs to a patient")
+    expect(page.locator("#unsent-list .primary")).to_have_count(0)
+    page.locator("#unsent-list button").click()
+    expect(page.locator("#unsent-empty")).to_be_visible()
+    assert phone.unsent() == 0
 
 
 def test_a_case_from_a_clock_that_was_ahead_is_taken_once_the_clock_is_set(phone: Phone) -> None:
