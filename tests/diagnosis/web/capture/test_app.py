@@ -11,8 +11,10 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.test import Client
 
+from diagnosis.classifier.recommendation import AbstentionReason
 from diagnosis.models import AnatomicalSite
 from diagnosis.models.cases import CHECKLIST_POINTS
+from diagnosis.services.analysis_queue import FAULTS
 from diagnosis.web.capture.body import REGIONS
 from diagnosis.web.capture.questions import QUESTIONS
 from diagnosis.web.capture.texts import TEXTS
@@ -95,6 +97,21 @@ def test_every_text_of_the_app_is_translated_with_the_same_gaps_to_fill() -> Non
         if not other:  # it has several forms, some of which need no number
             continue
         assert sorted(re.findall(r"\{\w+\}|%\(\w+\)s", text)) == sorted(re.findall(r"\{\w+\}|%\(\w+\)s", other)), text
+
+
+@pytest.mark.django_db
+def test_every_reason_why_there_is_no_answer_is_told_in_the_pages_language() -> None:
+    client = browser()
+    reasons = {*FAULTS, *AbstentionReason, "no_consent", "consent_withdrawn", "consent_expired", "patient_erased"}
+    texts = {}
+    for language in ("en", "ar"):
+        page = client.get("/capture/", headers={"Accept-Language": language}).content.decode()
+        found = re.search(r'<script id="configuration" type="application/json">(.+?)</script>', page)
+        assert found is not None
+        texts[language] = json.loads(found[1])["texts"]
+    for reason in reasons:
+        assert texts["en"][f"reason {reason}"], reason
+        assert not re.search("[a-z]", texts["ar"][f"reason {reason}"]), reason
 
 
 @pytest.mark.django_db
