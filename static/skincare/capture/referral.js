@@ -1,6 +1,7 @@
 /* One referral: where it is, the dermatologist's answer, and messages both ways; asked for again while it is looked at. */
 import { patientOf } from "./home.js";
 import { $, announce, apart, beside, icon, make, siteName, stamp, t, when } from "./page.js";
+import { prepare, Unusable } from "./photograph.js";
 import { nameOf } from "./rows.js";
 import { get, getChanged, NoNetwork, picture, Problem, save, send, sendForm } from "./server.js";
 
@@ -208,12 +209,14 @@ $("#write-message").addEventListener("submit", async (event) => {
     const kind = shown.state === "more_information_asked" ? "reply" : "note";
     const address = `referrals/${id}/messages/`;
     const files = $("#message-images");
+    const photographs = [];
+    for (const file of files.files) photographs.push(new Blob([(await prepare(file)).bytes])); // one after the other: each is large
     const write = (as) => {
       const form = new FormData();
       form.append("kind", as);
       form.append("text", text);
-      for (const file of files.files) form.append("images", file, "photograph");
-      return files.files.length ? sendForm(address, form) : send(address, { kind: as, text });
+      for (const photograph of photographs) form.append("images", photograph, "photograph");
+      return photographs.length ? sendForm(address, form) : send(address, { kind: as, text });
     };
     const messages = await write(kind).catch((problem) => {
       // Answered, or taken back, while the reply was being written: the words arrive all the same, as a message.
@@ -226,8 +229,8 @@ $("#write-message").addEventListener("submit", async (event) => {
     renderMessages(kind === "reply" ? { ...shown, state: "accepted" } : shown, messages);
     announce(t("message_sent"));
   } catch (problem) {
-    if (!(problem instanceof NoNetwork || problem instanceof Problem)) throw problem;
-    if (shown?.id === id) error.textContent = problem.message;
+    if (!(problem instanceof NoNetwork || problem instanceof Problem || problem instanceof Unusable)) throw problem;
+    if (shown?.id === id) error.textContent = problem instanceof Unusable ? t(`unusable ${problem.code}`) : problem.message;
   } finally {
     busy = false;
   }

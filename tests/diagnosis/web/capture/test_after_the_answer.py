@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
@@ -74,6 +75,43 @@ def test_from_the_answer_to_the_dermatologists_answer(phone: Phone, dermatologis
     expect(page.locator("#recent .case").first).to_be_visible()
     page.wait_for_timeout(500)
     expect(page.locator(f'#news a[href="#/referral/{referral}"]')).to_have_count(0)
+
+
+#: Notes the photographs that are sent, as `sent`.
+NOTE_PHOTOGRAPHS = """() => {
+  const ask = window.fetch;
+  window.sent = [];
+  window.fetch = (address, options) => {
+    if (options?.body instanceof FormData) window.sent.push(...options.body.getAll("images"));
+    return ask(address, options);
+  };
+}"""
+SIDES = """() => Promise.all(sent.map(async (photograph) => {
+  const { width, height } = await createImageBitmap(photograph);
+  return [width, height];
+}))"""
+
+
+def test_photographs_of_a_message_are_reduced_on_the_phone(phone: Phone, tmp_path: Path) -> None:
+    page = phone.page
+    made = visit(phone.platform, PHOTOGRAPH.read_bytes())
+    open_answer(phone, made["case"])
+    page.get_by_role("link", name="Refer to dermatology").click()
+    page.locator("#refer .primary").click()
+    referral_on_screen(phone)
+    page.evaluate(NOTE_PHOTOGRAPHS)
+    with Image.open(PHOTOGRAPH) as photograph:
+        for name, size in {"large": (4000, 3000), "small": (320, 240), "tiny": (100, 75)}.items():
+            photograph.resize(size).save(tmp_path / f"{name}.jpg")
+
+    page.locator("#message-text").fill("Closer, with a ruler.")
+    page.locator("#message-images").set_input_files(tmp_path / "tiny.jpg")
+    page.locator("#message-send").click()
+    expect(page.locator("#message-error")).to_contain_text("too small")
+    page.locator("#message-images").set_input_files([tmp_path / "large.jpg", tmp_path / "small.jpg"])
+    page.locator("#message-send").click()
+    expect(page.locator("#messages img")).to_have_count(2)
+    assert page.evaluate(SIDES) == [[2560, 1920], [320, 240]]
 
 
 def test_an_observation_against_the_recommendation_needs_a_reason_and_comes_back_when_it_is_due(phone: Phone) -> None:
