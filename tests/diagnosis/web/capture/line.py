@@ -1,7 +1,8 @@
-"""A line between phone and server that can break: in mid-upload, or once the server has stored the case."""
+"""A line between phone and server that can be slow, stand still, or break: in mid-upload, or once a case is stored."""
 
 import socket
 import threading
+import time
 from contextlib import suppress
 
 UPLOAD = b"POST /api/v1/sealed-cases/"
@@ -13,11 +14,18 @@ class Line:
     def __init__(self, to_port: int) -> None:
         self.to_port = to_port
         self.listener = socket.create_server(("127.0.0.1", 0))
+        # Little is held on the way, so that the phone notices how slow it is.
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         self.port = int(self.listener.getsockname()[1])
         #: Break the next upload after so many bytes of it.
         self.break_after: int | None = None
         #: Let the next upload arrive, and lose what the server answers.
         self.lose_receipt = False
+        #: Seconds that 4 kB of an upload take.
+        self.pause = 0.0
+        #: Cleared, uploads stand still.
+        self.moving = threading.Event()
+        self.moving.set()
         self.broken = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -43,6 +51,9 @@ class Line:
                     if self.lose_receipt:
                         self.lose_receipt = False
                         lost.set()
+                if passed is not None:
+                    time.sleep(self.pause)
+                    self.moving.wait()
                 server.sendall(data)
                 if passed is not None and self.break_after is not None:
                     passed += len(data)

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.diagnosis.web.capture.dermatologist import visit
 from tests.diagnosis.web.capture.line import Line
 from tests.diagnosis.web.capture.phone import PIN, Phone
-from tests.diagnosis.web.capture.test_journey import cases
+from tests.diagnosis.web.capture.test_journey import cases, to_photographs
 from tests.diagnosis.web.capture.test_late import Held
 from tests.factories import PHOTOGRAPH
 from tests.faults.platform import Platform, eventually
@@ -158,57 +160,72 @@ COUNT_READS = """() => {
     return getAll.apply(this, all);
   };
 }"""
-UPLOADED = "document.querySelector('#unsent-list progress')?.value ?? 0"
+KINDS = ("dermoscopic", "close_up", "overview")
+UPLOADED = "(document.querySelector('#unsent-list progress')?.value ?? 0)"
 
 
 @pytest.fixture
-def slow(new_phone: Callable[..., Phone]) -> tuple[Phone, Callable[[int], None], list[str]]:
-    """A phone whose clock the test moves, a way to say how many bytes a second it uploads, and the uploads it began."""
-    phone = new_phone()
+def large(tmp_path: Path) -> Path:
+    """A photograph of 2 MB."""
+    grain = Image.effect_noise((1800, 1350), 60)
+    with Image.open(PHOTOGRAPH) as photograph:
+        Image.blend(photograph.resize(grain.size), grain.convert("RGB"), 0.3).save(tmp_path / "large.jpg", quality=98)
+    return tmp_path / "large.jpg"
+
+
+@pytest.fixture
+def slow(new_phone: Callable[..., Phone], line: Line, large: Path) -> tuple[Phone, list[str]]:
+    """A phone whose clock the test moves, about to submit 12 MB over a slow line, and the uploads that it begins.
+
+    Of those the buffers on the way take some 6 MB at once.
+    """
+    phone = new_phone(port=line.port)
     phone.page.add_init_script(LIMIT_BY_THE_CLOCK)
     phone.page.clock.install()
     phone.begin()
-    session = phone.context.new_cdp_session(phone.page)
-    session.send("Network.enable")
     uploads: list[str] = []
     phone.page.on("request", lambda request: uploads.append(request.url) if "sealed-cases" in request.url else None)
+    to_photographs(phone)
+    for kind in (*KINDS, *KINDS):
+        phone.photograph(large, kind)
+    phone.next("photographs")
+    phone.history()
+    phone.impression()
+    line.pause = 0.02
+    return phone, uploads
 
-    def uploads_at(rate: int) -> None:
-        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate}
-        session.send("Network.emulateNetworkConditions", limits)
 
-    return phone, uploads_at, uploads
-
-
-def test_a_slow_upload_may_take_as_long_as_it_moves(slow: tuple[Phone, Callable[[int], None], list[str]]) -> None:
-    phone, uploads_at, uploads = slow
+def test_a_slow_upload_may_take_as_long_as_it_moves(slow: tuple[Phone, list[str]], line: Line) -> None:
+    phone, uploads = slow
     before = cases(phone)
-    phone.to_review(PHOTOGRAPH)
-    uploads_at(PHOTOGRAPH.stat().st_size // 8)
     phone.submit()
     phone.until(f"{UPLOADED} > 0")
     phone.page.evaluate(COUNT_READS)
-    for part in (0.2, 0.4, 0.6):  # each after 50 s, as it seems to the phone
+    for _ in range(3):
+        uploaded = phone.page.evaluate(UPLOADED)
         phone.page.clock.fast_forward(50_000)
-        phone.until(f"{UPLOADED} > {part}")
+        phone.until(f"{UPLOADED} > {uploaded}")
     assert phone.page.evaluate("reads") == 0
-    uploads_at(-1)
+    line.pause = 0
     wait_until_sent(phone)
     assert len(uploads) == 1
     assert cases(phone) == before + 1
 
 
-def test_an_upload_that_stands_still_is_begun_again(slow: tuple[Phone, Callable[[int], None], list[str]]) -> None:
-    phone, uploads_at, uploads = slow
+def test_an_upload_that_stands_still_is_begun_again(slow: tuple[Phone, list[str]], line: Line) -> None:
+    phone, uploads = slow
     before = cases(phone)
-    phone.to_review(PHOTOGRAPH)
-    uploads_at(PHOTOGRAPH.stat().st_size // 8)
     phone.submit()
-    phone.until(f"{UPLOADED} > 0.1")
-    uploads_at(1)
+    phone.until(f"{UPLOADED} > 0")
+    line.moving.clear()
+    uploaded = -1.0
+    while (at := phone.page.evaluate(UPLOADED)) > uploaded:  # until what lies between is full
+        uploaded = at
+        phone.page.wait_for_timeout(500)
     phone.page.clock.fast_forward(61_000)
     expect(phone.page.locator("#unsent-list")).to_contain_text("Tried: 1")
-    uploads_at(-1)
+    line.moving.set()
+    line.pause = 0
     phone.page.clock.fast_forward(3_000)
     wait_until_sent(phone)
     assert len(uploads) == 2
