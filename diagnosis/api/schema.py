@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any, Final
 
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework import serializers
 
@@ -11,6 +12,21 @@ from diagnosis.classifier.taxonomy import CLASSES, NAMES
 
 #: The seven diagnoses, as choices.
 DIAGNOSES: Final = [(code, NAMES[code]) for code in CLASSES]
+
+
+class Schema(AutoSchema):
+    """Describes an operation; one that answers with a list, with its filters and pages."""
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        """Whether it answers with a list: judged by its own answer, before which its problems would come in order."""
+        found: Any = self.get_response_serializers() if serializer is None else serializer
+        if isinstance(found, dict):
+            found = {status: body for status, body in found.items() if not isinstance(status, tuple)} or found
+        return bool(super()._is_list_view(found))
+
+    def get_filter_backends(self) -> list[Any]:
+        """Only where there are filters to describe: to look for them needs a queryset."""
+        return list(super().get_filter_backends()) if getattr(self.view, "filterset_class", None) else []
 
 
 class FaultDocument(serializers.Serializer[Any]):

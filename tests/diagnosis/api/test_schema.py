@@ -7,6 +7,7 @@ import yaml
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 
+from diagnosis.api.cases import CaseFilter
 from diagnosis.api.examples import EXAMPLE_ANSWERED, EXAMPLE_SUMMARY, EXAMPLE_WAITING
 from diagnosis.api.model_versions import EXAMPLE_VERSION
 from tests.diagnosis.api.requests import ApiClient, new_case
@@ -42,6 +43,17 @@ def test_every_operation_has_a_summary_and_an_example_for_each_body(document: di
             ]
     assert len(operations) > 20
     assert bare == []
+
+
+def test_a_list_is_described_with_all_that_it_is_filtered_and_paged_by(document: dict[str, Any]) -> None:
+    described = {
+        path: {parameter["name"] for parameter in methods["get"].get("parameters", ())}
+        for path, methods in document["paths"].items()
+        if "get" in methods
+    }
+    assert described["/api/v1/cases/"] == {*CaseFilter.base_filters, "cursor", "page_size"}
+    assert {"patient", "cursor", "page_size"} <= described["/api/v1/lesions/"]
+    assert not {"cursor", "page_size"} & described["/api/v1/cases/{id}/"]
 
 
 def test_every_error_is_described_as_a_problem_document(document: dict[str, Any]) -> None:
