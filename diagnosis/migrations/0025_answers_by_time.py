@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0022_outcomes_newest_first")]
+    dependencies = [("diagnosis", "0024_figures_of_patients")]
 
     operations = [
         migrations.AddIndex(
