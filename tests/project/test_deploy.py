@@ -148,6 +148,13 @@ def test_a_photograph_on_its_way_in_touches_no_disk() -> None:
     assert all(
         "/tmp" in service["tmpfs"] for name, service in compose().items() if service.get("image") == "skincare:local"
     )
+    received = re.findall(r"client_body_temp_path (\S+);", (DEPLOY / "nginx" / "skincare.conf").read_text())
+    assert [str(Path(path).parent) for path in received] == ["/var/cache/nginx"]
+    mount = (DEPLOY / "systemd" / "var-cache-nginx.mount").read_text()
+    assert "\nType=tmpfs\n" in mount
+    assert "\nWhere=/var/cache/nginx\n" in mount
+    for unit in (DEPLOY / "systemd").glob("*.service"):
+        assert "\nTemporaryFileSystem=/tmp:mode=1777 /var/tmp:mode=1777\n" in unit.read_text(), unit.name
 
 
 def test_the_image_holds_every_package_that_the_settings_name() -> None:
