@@ -254,6 +254,7 @@ TEXTS: Final[dict[str, Promise]] = {
     "review_lacks": _("Still missing: {steps}"),
     "discard_sure": _("Delete this case from the phone? It has not been sent."),
     # answer
+    "not_answered_yet": _("The network has not answered yet."),
     "level human_review": _("A doctor with training in skin lesions should look at this."),
     "from network": _("Decided by the network."),
     "from clinical": _("Decided by the clinical rule, which the network cannot lower."),

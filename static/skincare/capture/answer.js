@@ -4,10 +4,12 @@ import { asksToRefer, decidedOn } from "./decide.js";
 import { opened, patientOf } from "./home.js";
 import { $, announce, beside, configuration, day, icon, make, share, siteName, t, when } from "./page.js";
 import { isOpen, lookOf } from "./referral.js";
-import { markOf, nameOf, row } from "./rows.js";
+import { levelOf, markOf, nameOf, row } from "./rows.js";
 import { get, getChanged, NoNetwork, picture, Problem, send } from "./server.js";
 
 const AGAIN_MS = 3_000;
+/** How long an answer that comes at once is waited for, before what the clinical rule says is shown without it. */
+const AT_ONCE_MS = 2_000;
 /** Why the network did not read, where the patient's word is what it takes. */
 const WANT_CONSENT = ["no_consent", "consent_withdrawn", "consent_expired"];
 let asked = 0;
@@ -20,19 +22,24 @@ export async function show(id) {
   $("#answer").hidden = $("#answer-problem").hidden = true;
   $("#answer-error").textContent = "";
   $("#answer-loading").hidden = false;
+  const begun = Date.now();
+  let found = null;
+  let shown = null;
   for (let etag = null; asked === mine;) {
     let pause = AGAIN_MS;
     try {
       const changed = await getChanged(`cases/${id}/`, etag);
       if (asked !== mine) return;
+      if (changed) ({ document: found, etag } = changed);
       $("#answer-problem").hidden = true;
-      if (changed) {
-        etag = changed.etag;
-        const { document: found } = changed;
+      $("#answer-loading").hidden = found.state !== "waiting";
+      const atOnce = found.poll_after_ms !== null && found.poll_after_ms < 500 && Date.now() - begun < AT_ONCE_MS;
+      if (found !== shown && !atOnce) {
         await render(found, mine);
-        if (found.poll_after_ms === null) return;
-        pause = found.poll_after_ms;
-      } else pause = 500;
+        shown = found; // where a photograph did not come, it is shown again although nothing changed
+      }
+      if (found.poll_after_ms === null) return;
+      pause = changed ? found.poll_after_ms : 500;
     } catch (error) {
       if (asked !== mine) return;
       if (!(error instanceof NoNetwork || error.passing)) throw error;
@@ -58,19 +65,18 @@ $("#answer-again").addEventListener("click", () => window.dispatchEvent(new Hash
 async function render(found, mine) {
   const { analysis } = found;
   const waiting = found.state === "waiting";
-  $("#answer-loading").hidden = !waiting;
-  if (waiting && !(found.poll_after_ms >= 500)) return; // it will be there at once
   const patient = await patientOf(found.patient).catch(() => null);
   if (asked !== mine) return;
   if (!waiting) opened(found.id);
   $("#answer").hidden = false;
   $("#answer-who").textContent = beside(patient && nameOf(patient), siteName(found.anatom_site_general), when(found.seen_at));
-  const level = analysis.recommendation || "human_review";
+  const level = levelOf(found.state, analysis.recommendation);
+  const asIs = level === analysis.recommendation;
   const [kind, mark] = markOf(level);
   $("#verdict").className = `verdict ${kind}`;
   icon($("#verdict svg"), mark);
-  $("#verdict-words").textContent = analysis.recommendation_text || t("level human_review");
-  $("#verdict-why").textContent = [analysis.decided_by_text, analysis.decided_by && t(`from ${from(analysis.decided_by)}`)].filter(Boolean).join(" ");
+  $("#verdict-words").textContent = asIs ? analysis.recommendation_text : t(level ? "level human_review" : "not_answered_yet");
+  $("#verdict-why").textContent = asIs ? [analysis.decided_by_text, t(`from ${from(analysis.decided_by)}`)].join(" ") : "";
   for (const step of $("#scale").children) {
     if (step.dataset.level === level) step.setAttribute("aria-current", "step");
     else step.removeAttribute("aria-current");
@@ -136,7 +142,7 @@ async function renderPictures(found, mine) {
 
 /** Refer, observe or close; and what was decided so far. Asked for apart, so that the answer does not wait for it. */
 async function renderActions(found, mine) {
-  const urges = asksToRefer(found.analysis) || found.analysis.recommendation === "human_review" || !found.analysis.recommendation;
+  const urges = asksToRefer(found.analysis) || levelOf(found.state, found.analysis.recommendation) === "human_review";
   const way = (place, mark, text, primary) => {
     const link = make("a", { class: `btn wide ${primary ? "primary large" : ""}`, href: `#/${place}/${found.id}` });
     const svg = document.importNode($("#t-icon").content, true).firstElementChild;

@@ -2,7 +2,7 @@
 import { addressFor, inForce } from "./agree.js";
 import { patientOf } from "./home.js";
 import { $, $$, announce, beside, day, make, siteName, t, when } from "./page.js";
-import { nameOf } from "./rows.js";
+import { levelOf, nameOf } from "./rows.js";
 import { get, list, NoNetwork, Problem, send } from "./server.js";
 import { visit } from "./visits.js";
 
@@ -76,7 +76,7 @@ export async function showRefer(caseId) {
   }
   $("#refer").hidden = false;
   $("#refer-service").replaceChildren(...services.map((service) => new Option(service.name, service.id)));
-  const urgency = URGENCY_OF[whole.analysis.recommendation] || "routine";
+  const urgency = URGENCY_OF[levelOf(whole.state, whole.analysis.recommendation)] || "routine";
   for (const input of $$("[name=urgency]")) input.checked = input.value === urgency;
   $("#refer-sent").replaceChildren(...[
     t("sent_photographs", { number: whole.images.length }), t("sent_patient"), t("sent_history", { score: whole.checklist.score }),

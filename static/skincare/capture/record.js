@@ -5,7 +5,7 @@ import { scopesInWords } from "./consent-step.js";
 import { patientOf } from "./home.js";
 import { $, $$, configuration, day, make, share, siteName, stamp, t, when } from "./page.js";
 import { nameOfDiagnosis } from "./referral.js";
-import { bornOf, caseRow, markOf, nameOf, row } from "./rows.js";
+import { bornOf, caseRow, levelOf, markOf, nameOf, row } from "./rows.js";
 import { get, list, NoNetwork, picture, Problem, send } from "./server.js";
 import { visit } from "./visits.js";
 
@@ -115,8 +115,9 @@ async function visitOf(found, referrals, here) {
   }
   $("img", item).alt = t(`kind ${image.kind}`);
   const waiting = whole.state === "waiting";
-  const [kind] = markOf(analysis.recommendation || "human_review");
-  $(".chip", item).textContent = waiting ? t("state waiting") : t(`short ${analysis.recommendation || "human_review"}`);
+  const level = levelOf(whole.state, analysis.recommendation);
+  const [kind] = markOf(level);
+  $(".chip", item).textContent = waiting ? t("state waiting") : t(`short ${level}`);
   if (!waiting && kind) $(".chip", item).classList.add(kind);
   $(".small.muted", item).textContent = [analysis.malignancy_risk === null ? "" : t("risk_short", { risk: share(analysis.malignancy_risk) }),
     t("score", { score: whole.checklist.score }), t(`suspicion ${whole.suspicion}`)].filter(Boolean).join(" · ");

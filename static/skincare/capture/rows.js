@@ -5,6 +5,13 @@ import { beside, day, icon, $, siteName, stamp, t, when } from "./page.js";
 const MARKS = { refer_urgently: ["urgent", "urgent"], refer: ["refer", "refer"], human_review: ["review", "eye"], clinical_judgement: ["settled", "judge"] };
 export const markOf = (level) => MARKS[level] || ["", "clock"];
 
+/** What is recommended for a case. The network's silence settles nothing: where it has not read the case and the clinical rule
+    asks for nothing, a person must look at it; empty while an answer may still come. */
+export function levelOf(state, recommendation) {
+  if (state === "answered" || ![null, "clinical_judgement"].includes(recommendation)) return recommendation;
+  return state === "waiting" ? "" : "human_review";
+}
+
 export function row({ href, mark, title, more, chip, chipKind }) {
   const item = stamp("t-case");
   $("a", item).href = href;
@@ -21,11 +28,12 @@ export function row({ href, mark, title, more, chip, chipKind }) {
 /** A case of the server's list; `patient` where it is known. */
 export function caseRow(found, patient) {
   const waiting = found.state === "waiting";
-  const [kind, mark] = waiting ? ["", "clock"] : markOf(found.recommendation);
+  const level = levelOf(found.state, found.recommendation);
+  const [kind, mark] = waiting ? ["", "clock"] : markOf(level);
   return row({
     href: `#/answer/${found.id}`, mark, title: patient ? nameOf(patient) : siteName(found.anatom_site_general),
     more: `${patient ? `${siteName(found.anatom_site_general)} · ` : ""}${when(found.seen_at)}`,
-    chip: waiting ? t("state waiting") : t(`short ${found.recommendation || "human_review"}`), chipKind: kind,
+    chip: waiting ? t("state waiting") : t(`short ${level}`), chipKind: kind,
   });
 }
 

@@ -1,16 +1,16 @@
 """The whole way of a case on a phone, against a real server and workers, with real photographs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageFilter
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.diagnosis.web.capture.dermatologist import visit
 from tests.diagnosis.web.capture.phone import Phone
 from tests.factories import HAM10000, PHOTOGRAPH
-from tests.faults.platform import eventually
+from tests.faults.platform import Platform, eventually
 
 pytestmark = pytest.mark.browser
 
@@ -111,8 +111,78 @@ def test_without_consent_to_analysis_it_is_stored_and_not_read(phone: Phone) -> 
     phone.to_review(PHOTOGRAPH, "teledermatology")
     expect(phone.page.locator("#review-effect")).to_contain_text("the network does not read it")
     phone.submit()
-    expect(phone.page.locator("#no-result-why")).to_have_text("The patient has not agreed to the analysis.")
-    expect(phone.page.locator("#probabilities-part")).to_be_hidden()
+    page = phone.page
+    expect(page.locator("#no-result-why")).to_have_text("The patient has not agreed to the analysis.")
+    expect(page.locator("#probabilities-part")).to_be_hidden()
+    # The clinical rule asks for nothing and the network has read nothing, which settles nothing.
+    expect(page.locator("#verdict-words")).to_have_text(phone.text("level human_review"))
+    expect(page.locator("#verdict-why")).to_be_empty()
+    expect(page.locator("#scale [aria-current]")).to_have_text("Doctor’s look")
+    page.locator("#to-lesion").click()
+    expect(page.locator(".visit .chip")).to_have_text("Doctor’s look")
+    page.evaluate("location.hash = '#/home'")
+    expect(page.locator("#recent .chip").first).to_have_text("Doctor’s look")
+
+
+@pytest.fixture
+def sleeping_network(running_platform: Platform) -> Iterator[None]:
+    """No worker reads anything until the test is over."""
+    running_platform.freeze_workers()
+    yield
+    running_platform.thaw_workers()
+
+
+@pytest.mark.usefixtures("sleeping_network")
+def test_what_the_clinical_rule_asks_for_does_not_wait_for_the_network(phone: Phone) -> None:
+    page = phone.page
+    phone.to_review(PHOTOGRAPH)
+    history = page.evaluate("location.hash").replace("review", "history")
+    page.evaluate("(history) => { location.hash = history; }", history)
+    phone.tick("[name=q-inflammation][value=yes]")
+    page.evaluate("(history) => { location.hash = history.replace('history', 'review'); }", history)
+    phone.submit()
+    expect(page.locator("#verdict-words")).to_have_text("Refer urgently, on the suspected skin cancer pathway.")
+    expect(page.locator("#verdict-why")).to_contain_text("The weighted 7-point checklist scores 3 or more")
+    expect(page.locator("#answer-loading")).to_be_visible()  # the network is still awaited
+    expect(page.get_by_role("link", name="Refer to dermatology")).to_be_visible()
+
+
+@pytest.mark.usefixtures("sleeping_network")
+def test_a_network_that_has_not_answered_has_agreed_to_nothing(phone: Phone) -> None:
+    page = phone.page
+    phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(page.locator("#verdict-words")).to_have_text("The network has not answered yet.")
+    expect(page.locator("#verdict-why")).to_be_empty()
+    expect(page.locator("#scale [aria-current]")).to_have_count(0)
+    expect(page.get_by_role("link", name="Refer to dermatology")).to_be_visible()
+    phone.platform.thaw_workers()
+    expect(page.locator(".bar-row")).to_have_count(7)
+    expect(page.locator("#scale [aria-current]")).to_have_count(1)
+
+
+def test_a_photograph_that_did_not_come_with_the_answer_is_fetched_again(phone: Phone) -> None:
+    page = phone.page
+    broken: list[str] = []
+
+    def break_once(route: Route) -> None:
+        if broken:
+            route.continue_()
+        else:
+            broken.append(route.request.url)
+            route.abort()
+
+    made = visit(phone.platform, PHOTOGRAPH.read_bytes())
+    eventually("it is answered", lambda: phone.platform.unfinished() == 0)
+    phone.context.route("**/api/v1/images/**", break_once)
+    page.evaluate(f"location.hash = '#/answer/{made['case']}'")
+    expect(page.locator("#answer-problem-text")).to_have_text(phone.text("no_network"))
+    # Well before the link to it is another one, with which the whole answer comes anew after 75 s on average.
+    shown = "document.querySelector('#photograph').naturalWidth === 600"
+    eventually("the photograph is shown", lambda: bool(page.evaluate(shown)), seconds=20)
+    expect(page.locator("#answer-problem")).to_be_hidden()
+    expect(page.locator(".bar-row")).to_have_count(7)
+    assert len(broken) == 1
 
 
 def test_a_fingertip_beside_a_small_part_of_the_body_finds_it(phone: Phone) -> None:
