@@ -6,18 +6,29 @@ import * as vault from "./vault.js";
 import { me } from "./who.js";
 
 const IDLE_MS = 5 * 60_000;
-let idle = null;
+const LOOK_MS = 5_000;
+let touched = Date.now();
 let onLock = () => {};
 
+/** Lock after some minutes without a touch, by the clock: while a phone sleeps no timer runs. */
 export function watch(lockNow) {
   onLock = lockNow;
-  for (const event of ["pointerdown", "keydown", "visibilitychange"]) document.addEventListener(event, touch, { passive: true });
-  touch();
+  for (const event of ["pointerdown", "keydown"]) document.addEventListener(event, touch, { passive: true, capture: true });
+  document.addEventListener("visibilitychange", lockIfIdle);
+  setInterval(lockIfIdle, LOOK_MS);
+  touched = Date.now();
 }
 
+/** The first touch after a long while comes too late. */
 function touch() {
-  clearTimeout(idle);
-  idle = setTimeout(() => { if (vault.isOpen()) onLock(); }, IDLE_MS);
+  lockIfIdle();
+  touched = Date.now();
+}
+
+function lockIfIdle() {
+  if (vault.isOpen() && Math.abs(Date.now() - touched) < IDLE_MS) return; // a clock that was set back as far counts too
+  touched = Date.now(); // the minutes begin with the unlocking
+  if (vault.isOpen()) onLock();
 }
 
 export async function lock() {

@@ -1,6 +1,7 @@
 """The phone itself: unlocking by fingerprint, signing out everywhere, finding patients, and what stays on its disk."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
@@ -165,6 +166,41 @@ def test_behind_the_lock_the_page_holds_nothing_of_the_patient(phone: Phone) -> 
     page.locator("#refer .primary").click()
     expect(page.locator("#referral-facts")).to_contain_text("Xanthippe")
     lock_and_look("referral")
+
+
+#: How a phone that slept comes back to the app. While it sleeps no timer runs, and its clock goes on.
+WAKINGS: dict[str, Callable[[Phone], object]] = {
+    "it is looked at": lambda phone: phone.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))"),
+    "it is touched": lambda phone: phone.page.locator("#bar-title").dispatch_event("pointerdown"),
+    "timers run again": lambda phone: phone.page.clock.run_for(5_000),
+}
+
+
+def test_a_phone_that_was_put_down_is_locked_when_it_wakes(phone: Phone) -> None:
+    page = phone.page
+    moment = datetime.now(UTC)
+    page.clock.install(time=moment)
+    page.reload()
+    phone.unlock()
+    phone.new_case()
+    number = phone.new_patient()
+    expect(page.locator("#consent-parts")).to_be_visible()
+    moment += timedelta(minutes=2)
+    page.clock.pause_at(moment)
+    for waking, wake in WAKINGS.items():
+        moment += timedelta(minutes=2)
+        page.clock.set_system_time(moment)
+        wake(phone)
+        expect(page.locator("#consent-parts"), waking).to_be_visible()  # less than five minutes are not too long
+
+        moment += timedelta(minutes=30)
+        page.clock.set_system_time(moment)
+        wake(phone)
+
+        expect(page.locator("#unlock"), waking).to_be_visible()
+        assert [secret for secret in (number, "Lindqvist") if secret in phone.held_in_the_page()] == [], waking
+        phone.unlock()
+        expect(page.locator("#consent-parts")).to_be_visible()
 
 
 def test_the_phones_disk_holds_nothing_of_the_patient(phone: Phone) -> None:
