@@ -70,6 +70,9 @@ OBSERVATION_MONTHS: Final = (1, 3, 6, 12)
 TEXTS: Final[dict[str, Promise]] = {
     # the server and the network
     "no_network": _("The server cannot be reached. What you entered is kept."),
+    "who_unknown": _(
+        "This phone does not know yet who is signed in, and the server cannot be reached. Connect it, and try again."
+    ),
     "server_problem": _("The server answered with an error ({status}). Try again in a moment."),
     "problem not_found": _("There is no such thing, or you may not see it."),
     "problem throttled": _("Too many requests. Wait a minute, and try again."),

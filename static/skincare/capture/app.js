@@ -32,6 +32,8 @@ const PROBLEM = {
 };
 const HOME_MS = 30_000;
 let ready = false;
+/** Whether the server has said who is signed in since the app was opened. */
+let identified = false;
 /** The case that was submitted last. */
 let submitted = null;
 
@@ -90,13 +92,15 @@ async function route() {
 }
 
 /** What a screen shows could not be fetched: say so in its place, with a way on. */
-function nothingToShow(error) {
+function nothingToShow(error, text = error.message) {
   for (const section of $$("[data-screen]")) section.hidden = true;
-  $("#trouble-text").textContent = error.message;
+  $("#starting").hidden = true;
+  $("#trouble-text").textContent = text;
   icon($("#trouble svg"), error instanceof NoNetwork ? "offline" : "warn");
+  $("#trouble a").hidden = !ready;
   $("#trouble").hidden = false;
 }
-$("#trouble-again").addEventListener("click", route);
+$("#trouble-again").addEventListener("click", () => (ready ? route() : enter()));
 
 /** Keep the draft; a full phone says so and is no reason to stay where one is. */
 async function keep() {
@@ -205,7 +209,13 @@ outbox.onChange((rows, detail) => {
   if (detail.delivered && !$("[data-screen=home]").hidden && vault.isOpen()) home.show().catch(trouble);
 });
 
-for (const event of ["online", "offline"]) window.addEventListener(event, () => { online(); if (navigator.onLine) outbox.flush({ now: true }); });
+for (const event of ["online", "offline"]) window.addEventListener(event, () => { online(); if (navigator.onLine) connected(); });
+
+function connected() {
+  if (!ready && !$("#trouble").hidden) enter();
+  else if (!identified) identify().catch(trouble);
+  else outbox.flush({ now: true });
+}
 document.addEventListener("visibilitychange", () => { if (document.hidden) keep(); else { outbox.flush(); refreshHome(); } });
 setInterval(refreshHome, HOME_MS);
 
@@ -318,14 +328,36 @@ async function launch() {
   navigator.serviceWorker?.register(configuration.urls.worker).catch(() => {});
   await outbox.tell();
   await who.remembered();
-  const known = who.refresh().then((me) => { outbox.belongsTo(me.user); outbox.flush({ now: true }); });
+  await enter();
+}
+
+/** Ask the server who is signed in, and send what waits of theirs. */
+async function identify() {
+  const { user } = await who.refresh();
+  identified = true;
+  outbox.belongsTo(user);
+  outbox.flush({ now: true });
+}
+
+/** Let in whom this phone remembers or the server knows: what nobody has made, nobody could send. */
+async function enter() {
+  $("#trouble").hidden = true;
+  $("#starting").hidden = false;
   if (who.me) {
     outbox.belongsTo(who.me.user);
-    known.catch(trouble);
+    identify().catch(trouble);
   } else {
-    try { await known; } catch (error) { if (!who.me) { await trouble(error); if (error instanceof SignedOut) return; } }
+    try {
+      await identify();
+    } catch (error) {
+      if (!(error instanceof NoNetwork || error instanceof Problem)) await trouble(error);
+      else nothingToShow(error, error instanceof NoNetwork ? t("who_unknown") : error.message);
+      return;
+    }
   }
-  if (await vault.exists() && who.me && await vault.owner() !== who.me.user) {
+  const owner = await vault.owner();
+  if (owner === "") await vault.adopt(who.me.user); // its PIN was chosen before this phone knew whose it is
+  else if (owner !== undefined && owner !== who.me.user) {
     // Another person's phone until now: what they had begun opens with their PIN only, so it is of no use here.
     for (const row of await store.readAll("drafts")) if (row.state === "editing") await store.forget(row.id, { envelope: false });
     await store.remove("device", "vault");

@@ -49,7 +49,7 @@ export function choosePin() {
       $("#set-pin-error").textContent = problem;
       $("#new-pin").setAttribute("aria-invalid", String(Boolean(problem)));
       if (problem) { $("#new-pin").focus(); return; }
-      await vault.create(pin, me?.user || "");
+      await vault.create(pin, me.user);
       $("#set-pin").reset();
       resolve();
     };

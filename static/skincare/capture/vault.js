@@ -22,6 +22,7 @@ export const isOpen = () => key !== null;
 export const keyNow = () => key;
 export const exists = async () => Boolean(await vaultOf());
 export const owner = async () => (await vaultOf())?.user;
+export const adopt = async (user) => store.write("device", { ...await vaultOf(), user });
 export function lock() { key = null; }
 
 const asKey = (raw) => crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"]);

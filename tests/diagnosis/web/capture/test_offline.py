@@ -262,6 +262,68 @@ def test_a_session_that_ended_offline_keeps_the_case_until_the_next_signing_in(p
     assert cases(phone) == before + 1
 
 
+def test_where_nobody_is_known_no_case_is_begun(phone: Phone) -> None:
+    """Signed out before, and the app's page is still kept."""
+    page = phone.page
+    page.locator("#open-menu").click()
+    page.locator("#sign-out").click()
+    phone.signed_out()
+    phone.context.set_offline(True)
+    page.goto(f"{phone.base}/capture/")
+    expect(page.locator("#trouble-text")).to_have_text(phone.text("who_unknown"))
+    page.locator("#trouble-again").click()
+    expect(page.locator("#trouble-text")).to_be_visible()
+    for locator in ("#set-pin", "#open-menu", "#trouble a"):
+        expect(page.locator(locator)).to_be_hidden()
+
+    phone.context.set_offline(False)  # and by itself it asks again
+
+    phone.signed_out()
+
+
+def test_who_has_just_signed_in_gets_no_further_than_the_server_knows_them(new_phone: Callable[..., Phone]) -> None:
+    phone = new_phone()
+    phone.context.route("**/api/v1/me/", lambda route: route.fulfill(status=503, json={}))
+    phone.sign_in()
+    expect(phone.page.locator("#trouble-text")).to_contain_text("error (503)")
+    expect(phone.page.locator("#set-pin")).to_be_hidden()
+    phone.context.unroute("**/api/v1/me/")
+    phone.page.locator("#trouble-again").click()
+    phone.choose_pin()
+    before = cases(phone)
+    phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(phone.page.locator("#verdict-words")).to_be_visible()
+    assert cases(phone) == before + 1
+
+
+#: As phones have it whose PIN was chosen while nobody was known.
+OF_NOBODY = """() => new Promise((resolve) => {
+  const open = indexedDB.open("skincare-capture");
+  open.onsuccess = () => {
+    const device = open.result.transaction("device", "readwrite").objectStore("device");
+    const get = device.get("vault");
+    get.onsuccess = () => {
+      device.put({ ...get.result, user: "" }).onsuccess = () => { open.result.close(); resolve(); };
+    };
+  };
+})"""
+
+
+def test_what_was_begun_while_nobody_was_known_opens_for_who_knows_the_pin(phone: Phone) -> None:
+    phone.new_case()
+    phone.new_patient()
+    expect(phone.page.locator("#consent-parts")).to_be_visible()
+    phone.lock()
+    phone.page.evaluate(OF_NOBODY)
+    for _ in range(2):
+        phone.page.reload()
+        phone.unlock()
+        expect(phone.page.locator("#consent-parts")).to_be_visible()
+    phone.page.locator("#back").click()
+    expect(phone.page.locator("#patient-chosen-name")).to_have_text("Maria Lindqvist")
+
+
 def refused(phone: Phone) -> None:
     """A case that the server refuses: its patient, described without a network, is known there by the record number."""
     number = phone.to_review(PHOTOGRAPH)
