@@ -32,8 +32,8 @@ const PROBLEM = {
 };
 const HOME_MS = 30_000;
 let ready = false;
-/** Whether the server has said who is signed in since the app was opened. */
-let identified = false;
+/** The question who is signed in, once it was asked since the app was opened; asked anew where it had no answer. */
+let identified = null;
 /** The case that was submitted last. */
 let submitted = null;
 
@@ -209,14 +209,15 @@ outbox.onChange((rows, detail) => {
   if (detail.delivered && !$("[data-screen=home]").hidden && vault.isOpen()) home.show().catch(trouble);
 });
 
-for (const event of ["online", "offline"]) window.addEventListener(event, () => { online(); if (navigator.onLine) connected(); });
+for (const event of ["online", "offline"]) window.addEventListener(event, () => { online(); connected({ now: true }); });
+document.addEventListener("visibilitychange", () => { if (document.hidden) keep(); else { connected(); refreshHome(); } });
 
-function connected() {
+/** There may be a network: whoever was not let in without one is, and what waits is sent. While it starts the app does both by itself. */
+function connected(how) {
+  if (!navigator.onLine || !$("#starting").hidden) return;
   if (!ready && !$("#trouble").hidden) enter();
-  else if (!identified) identify().catch(trouble);
-  else outbox.flush({ now: true });
+  else sendWaiting(how).catch(trouble);
 }
-document.addEventListener("visibilitychange", () => { if (document.hidden) keep(); else { outbox.flush(); refreshHome(); } });
 setInterval(refreshHome, HOME_MS);
 
 /** What has been answered meanwhile comes to the first screen by itself. */
@@ -331,12 +332,19 @@ async function launch() {
   await enter();
 }
 
-/** Ask the server who is signed in, and send what waits of theirs. */
+/** Send what waits once the server has said who is signed in: what anybody else made it would refuse for good. */
+async function sendWaiting(how) {
+  identified ||= identify().catch((error) => { identified = null; throw error; });
+  if (await identified) outbox.flush(how);
+}
+
+/** Ask the server who is signed in; false where this phone is another person's from now on, and the app starts anew. */
 async function identify() {
+  const remembered = who.me?.user;
   const { user } = await who.refresh();
-  identified = true;
+  if (remembered && remembered !== user) { location.reload(); return false; }
   outbox.belongsTo(user);
-  outbox.flush({ now: true });
+  return true;
 }
 
 /** Let in whom this phone remembers or the server knows: what nobody has made, nobody could send. */
@@ -345,10 +353,10 @@ async function enter() {
   $("#starting").hidden = false;
   if (who.me) {
     outbox.belongsTo(who.me.user);
-    identify().catch(trouble);
+    sendWaiting({ now: true }).catch(trouble);
   } else {
     try {
-      await identify();
+      await sendWaiting({ now: true });
     } catch (error) {
       if (!(error instanceof NoNetwork || error instanceof Problem)) await trouble(error);
       else nothingToShow(error, error instanceof NoNetwork ? t("who_unknown") : error.message);

@@ -297,6 +297,48 @@ def test_who_has_just_signed_in_gets_no_further_than_the_server_knows_them(new_p
     assert cases(phone) == before + 1
 
 
+#: Of the demonstration's clinician, with the same password.
+COLLEAGUE = "colleague@demo.example"
+_MAKE_COLLEAGUE = f"""
+from skincare.accounts.models import Membership, User
+one = User.objects.get(email="clinician@demo.example")
+place = one.memberships.get()
+user, _ = User.objects.get_or_create(
+    email="{COLLEAGUE}", defaults={{"password": one.password, "first_name": "Omar", "last_name": "Weber"}}
+)
+Membership.objects.get_or_create(user=user, organisation=place.organisation, role=place.role)
+"""
+
+
+def test_the_next_person_on_a_phone_chooses_a_pin_and_sends_nothing_of_the_one_before(phone: Phone) -> None:
+    page, before = phone.page, cases(phone)
+    phone.platform.command("shell", "-v", "0", "-c", _MAKE_COLLEAGUE)
+    phone.context.set_offline(True)
+    phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(page.locator("#unsent-count")).to_have_text("Unsent: 1")
+    page.goto("about:blank")
+    phone.context.clear_cookies(name="sessionid")
+    phone.context.set_offline(False)
+
+    held = Held(phone, "me/")
+    phone.sign_in(COLLEAGUE)
+    held.wait()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # what waits is sent now, were it theirs
+    held.let_go()
+    phone.choose_pin()
+    expect(page.locator("#greeting")).to_contain_text("Omar")
+    page.evaluate("location.hash = '#/unsent'")
+    expect(page.locator("#unsent-list")).to_contain_text(phone.text("unsent_others"))
+    assert cases(phone) == before
+
+    phone.context.clear_cookies(name="sessionid")
+    phone.sign_in()
+    phone.choose_pin()
+    wait_until_sent(phone)
+    assert cases(phone) == before + 1
+
+
 #: As phones have it whose PIN was chosen while nobody was known.
 OF_NOBODY = """() => new Promise((resolve) => {
   const open = indexedDB.open("skincare-capture");
