@@ -110,6 +110,10 @@ TEXTS: Final[dict[str, Promise]] = {
         "Cases that have not been sent yet: {number}. Signing out deletes them from this phone, and nobody can bring "
         "them back. Wait for the network, or send them first."
     ),
+    "sign_out_owed": _(
+        "This phone is emptied. The server does not know yet that you have signed out: it is told as soon as there is a "
+        "network and this app is open."
+    ),
     # home
     "hello": _("Hello, {name}"),
     "no_patient_yet": _("No patient yet"),

@@ -31,6 +31,7 @@ const PROBLEM = {
   photographs: photographsStep.problem, history: historyStep.problem, impression: historyStep.problemOfImpression,
 };
 const HOME_MS = 30_000;
+const OWED = "sign-out-owed";
 let ready = false;
 /** The question who is signed in, once it was asked since the app was opened; asked anew where it had no answer. */
 let identified = null;
@@ -266,22 +267,43 @@ $("#sign-out").addEventListener("click", () => leaving(signOut));
 $("#sign-out-everywhere").addEventListener("click", () => { if (confirm(t("everywhere_sure"))) leaving(signOutEverywhere); });
 let leave = signOut;
 
-/** Sign out in one of two ways; first warn where that deletes what has not been sent. */
+/** Sign out in one of two ways; first warn where that deletes what has not been sent, or only begun. */
 async function leaving(way) {
   $("#menu-error").textContent = "";
   leave = way;
-  const rows = await outbox.waiting();
-  if (!rows.length) { await way(); return; }
+  await keep();
+  const number = await store.onlyHere();
+  if (!number) { await way(); return; }
   $("#menu").close();
-  $("#sign-out-text").textContent = t("sign_out_unsent", { number: rows.length });
+  $("#sign-out-text").textContent = t("sign_out_unsent", { number });
   $("#sign-out-warning").showModal();
 }
 $("#sign-out-anyway").addEventListener("click", () => leave());
 $("#forgot-pin").addEventListener("click", () => $("#sign-out").click());
 
+/** Without a network the phone is emptied now, and owes the server the rest. */
 async function signOut() {
-  await post(configuration.urls.signOut, {}).catch(() => null); // without a network the session ends by itself; the phone is emptied now
-  await empty();
+  if (await endSession()) await empty();
+  else await empty({ id: OWED, session: cookie("csrftoken") });
+}
+
+/** End the session on the server; false where it did not. */
+async function endSession() {
+  const answer = await post(configuration.urls.signOut, {}).catch(() => null);
+  return answer?.type === "opaqueredirect"; // it leads on to the first page
+}
+
+/** End the session that was left without a network, before anything else is shown; false as long as the server cannot be reached. */
+async function settled() {
+  const owed = await store.read("device", OWED);
+  if (!owed) return true;
+  // The token is another one where somebody has signed in since, which ended that session too.
+  if (owed.session === cookie("csrftoken") && !(await endSession())) {
+    nothingToShow(new NoNetwork(), t("sign_out_owed"));
+    return false;
+  }
+  await store.remove("device", OWED);
+  return true;
 }
 
 /** End every session and every token, on all devices. Needs the network, without which it would be said and not done. */
@@ -294,11 +316,11 @@ async function signOutEverywhere() {
   await empty();
 }
 
-async function empty() {
+async function empty(owed) {
   drafts.close();
   vault.lock();
-  await store.wipe();
-  location.assign(configuration.urls.signIn);
+  await store.wipe(owed);
+  location.replace(owed ? location.pathname : configuration.urls.signIn);
 }
 
 // --- the lock --------------------------------------------------------------------------------------------------------
@@ -351,6 +373,7 @@ async function identify() {
 async function enter() {
   $("#trouble").hidden = true;
   $("#starting").hidden = false;
+  if (!(await settled())) return;
   if (who.me) {
     outbox.belongsTo(who.me.user);
     sendWaiting({ now: true }).catch(trouble);

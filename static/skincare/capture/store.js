@@ -1,5 +1,5 @@
 /* What this phone keeps, in IndexedDB. Nothing of a patient lies here unless it is sealed:
-   device: the PIN's salt and proof, the consent texts, who signed in last; drafts and photographs: sealed under the PIN's key;
+   device: the PIN's salt and proof, the consent texts, who signed in last, a sign-out that the server does not know of; drafts and photographs: sealed under the PIN's key;
    outbox: envelopes that only the server can open. */
 const NAME = "skincare-capture";
 const STORES = ["device", "drafts", "photographs", "outbox"];
@@ -43,9 +43,18 @@ export async function forget(id, { envelope = true } = {}) {
   });
 }
 
-/** Empty the phone: after signing out nothing is left but the app itself. */
-export async function wipe() {
-  await transact(STORES, "readwrite", (...stores) => { stores.forEach((store) => store.clear()); });
+/** How many cases are nowhere but here: begun, or finished and still to be sent. That much is told without a key. */
+export async function onlyHere() {
+  const begun = (await readAll("drafts")).filter((row) => row.state === "editing");
+  return begun.length + (await readAll("outbox")).length;
+}
+
+/** Empty the phone: after signing out nothing is left but the app itself, and one row of `device` where one is given. */
+export async function wipe(left) {
+  await transact(STORES, "readwrite", (device, ...others) => {
+    [device, ...others].forEach((store) => store.clear());
+    if (left) device.put(left);
+  });
   localStorage.clear();
   sessionStorage.clear();
 }

@@ -1,10 +1,12 @@
 """Without a network, with one that breaks, and with a session that ends: each case arrives exactly once."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -353,9 +355,7 @@ OF_NOBODY = """() => new Promise((resolve) => {
 
 
 def test_what_was_begun_while_nobody_was_known_opens_for_who_knows_the_pin(phone: Phone) -> None:
-    phone.new_case()
-    phone.new_patient()
-    expect(phone.page.locator("#consent-parts")).to_be_visible()
+    begin_a_case(phone)
     phone.lock()
     phone.page.evaluate(OF_NOBODY)
     for _ in range(2):
@@ -470,6 +470,112 @@ def test_signing_out_warns_of_unsent_cases_and_leaves_nothing(phone: Phone) -> N
     assert memory.endswith("[]\n[]")  # no entry of either storage
     for secret in (number, "Lindqvist", "clinician@demo.example"):
         assert secret not in memory
+
+
+def begin_a_case(phone: Phone) -> None:
+    phone.new_case()
+    phone.new_patient()
+    expect(phone.page.locator("#consent-parts")).to_be_visible()
+
+
+def test_signing_out_warns_of_begun_cases_also_where_the_pin_was_forgotten(phone: Phone) -> None:
+    page = phone.page
+    begin_a_case(phone)
+    page.locator("#open-menu").click()
+    page.locator("#sign-out").click()
+    expect(page.locator("#sign-out-text")).to_contain_text("Cases that have not been sent yet: 1")
+    page.locator("#sign-out-warning [data-close]").click()
+    phone.lock()
+    page.locator("#forgot-pin").click()
+    expect(page.locator("#sign-out-text")).to_contain_text("Cases that have not been sent yet: 1")
+    assert "[drafts]" in phone.memory()
+    page.locator("#sign-out-anyway").click()
+    phone.signed_out()
+    assert "[drafts]" not in phone.memory()
+
+
+def session_is_alive(phone: Phone, session: str) -> bool:
+    answer = requests.get(phone.platform.url("me/"), cookies={"sessionid": session}, timeout=30)
+    assert answer.status_code in (200, 401), answer.text
+    return answer.status_code == 200
+
+
+def session_of(phone: Phone) -> str:
+    return next(cookie["value"] for cookie in phone.context.cookies() if cookie["name"] == "sessionid")  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize("opened", ["still open", "opened again"])
+def test_a_sign_out_without_a_network_is_made_good_before_anything_is_shown(phone: Phone, opened: str) -> None:
+    page, session = phone.page, session_of(phone)
+    phone.context.set_offline(True)
+    page.locator("#open-menu").click()
+    page.locator("#sign-out").click()
+    expect(page.locator("#trouble-text")).to_have_text(phone.text("sign_out_owed"))
+    expect(page.locator("#set-pin, #unlock").locator("visible=true")).to_have_count(0)
+    assert "clinician@demo.example" not in phone.memory()
+    if opened == "opened again":
+        page.goto("about:blank")
+        phone.context.set_offline(False)
+        assert session_is_alive(phone, session)
+        page.goto(f"{phone.base}/capture/", wait_until="commit")
+    phone.context.set_offline(False)
+
+    phone.signed_out()
+
+    assert not session_is_alive(phone, session)
+    assert "[device]" not in phone.memory()
+
+
+def test_who_signed_in_since_is_not_signed_out_for_what_was_owed(phone: Phone) -> None:
+    phone.context.set_offline(True)
+    phone.page.locator("#open-menu").click()
+    phone.page.locator("#sign-out").click()
+    expect(phone.page.locator("#trouble-text")).to_have_text(phone.text("sign_out_owed"))
+    phone.page.goto("about:blank")
+    phone.context.clear_cookies(name="sessionid")
+    phone.context.set_offline(False)
+    phone.begin()
+    assert session_is_alive(phone, session_of(phone))
+
+
+def test_signing_out_on_the_accounts_pages_warns_and_empties_the_phone_too(phone: Phone) -> None:
+    page = phone.page
+    begin_a_case(phone)
+    phone.lock()
+    session = session_of(phone)
+
+    def sign_out_saying(answer: str) -> None:
+        page.goto(f"{phone.base}/account/")
+        page.evaluate(f"window.confirm = (text) => {{ document.title = text; return {answer}; }}")
+        page.locator(".app-menu summary").click()
+        page.get_by_role("button", name="Sign out").click()
+
+    sign_out_saying("false")
+    expect(page).to_have_title(re.compile("Cases that have not been sent yet: 1"))
+    assert session_is_alive(phone, session)
+    assert "[drafts]" in phone.memory()
+
+    sign_out_saying("true")
+    page.wait_for_url(f"{phone.base}/")
+    assert not session_is_alive(phone, session)
+    for store in ("device", "drafts", "photographs", "outbox"):
+        assert f"[{store}]" not in phone.memory()
+
+
+def test_somebody_else_who_signs_out_there_leaves_the_phones_owner_their_cases(phone: Phone) -> None:
+    begin_a_case(phone)
+    phone.context.clear_cookies(name="sessionid")
+    phone.sign_in("dermatologist@demo.example")
+    expect(phone.page.locator("h1")).to_be_visible()
+    phone.page.goto(f"{phone.base}/account/")
+    phone.page.locator(".app-menu summary").click()
+    phone.page.get_by_role("button", name="Sign out").click()
+    phone.page.wait_for_url(f"{phone.base}/")
+    assert "[drafts]" in phone.memory()
+
+    phone.sign_in()
+    phone.unlock()
+    expect(phone.page.locator("#drafts .case")).to_be_visible()
 
 
 #: What a browser does on a full phone: writing fails with this error. Chromium's own limit cannot be set from here.

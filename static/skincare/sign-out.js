@@ -1,0 +1,19 @@
+/* Signing out on a page beside the phone app: what the app keeps on this device for whoever signs out is deleted too, and
+   where cases would be lost with it they are warned first, as in the app. */
+import { onlyHere, read, wipe } from "./capture/store.js";
+
+/** Empty the device of what is this user's; false where they rather keep it. */
+async function emptied({ user, warning }) {
+  if ((await read("device", "me"))?.user !== user) return true;
+  const number = await onlyHere();
+  if (number && !confirm(warning.replace("{number}", number))) return false;
+  await wipe();
+  return true;
+}
+
+const form = document.querySelector("#leave");
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  // A browser that can keep nothing has nothing to be emptied of.
+  if (await emptied(form.dataset).catch(() => true)) form.submit();
+});
