@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import psycopg2
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -232,7 +232,7 @@ class TestReading:
     def test_a_page_asks_few_questions_and_none_of_the_wide_tables(self) -> None:
         people = a_crowd()
         upkeep.catch_up()
-        cache.clear()
+        caches["figures"].clear()
         with CaptureQueriesContext(connection) as captured:
             insight(user=people.dermatologists[0], organisation=people.service, period=LONG)
         asked = [query["sql"] for query in captured.captured_queries]
@@ -243,7 +243,7 @@ class TestReading:
     def test_what_is_behind_is_said_and_not_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         people = a_crowd(40)
         monkeypatch.setattr(upkeep, "BATCH", 5)
-        cache.clear()
+        caches["figures"].clear()
         first = insight(user=people.dermatologists[0], organisation=people.service, period=LONG)
         assert any("still being counted" in note for note in first[0].notes)
         upkeep.catch_up()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -39,7 +39,7 @@ LONG = Period.of(f"{timezone.now().year - 1}-{timezone.now().month:02}", "", tim
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> None:
-    cache.clear()
+    caches["figures"].clear()
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ class TestAgainstCountingByHand:
     def test_a_withdrawn_consent_leaves_the_volumes_only(self, people: crowd.Crowd) -> None:
         before = tables_of(people)
         Referral.objects.filter(service=people.service, state="closed").update(stopped_at=timezone.now())
-        cache.clear()
+        caches["figures"].clear()
         after = tables_of(people)
         assert after["volumes"].rows == before["volumes"].rows
         assert after["accuracy"].rows[0]["sensitivity"] is Hidden.UNMEASURED
@@ -205,7 +205,7 @@ class TestBlindness:
 
     def told(self, by: User, key: str) -> list[dict[str, Any]]:
         """The rows of a table, as page, file and API tell them."""
-        cache.clear()
+        caches["figures"].clear()
         browser = signed_in(by)
         tables = browser.get("/api/v1/insight/").json()["tables"]
         rows: list[dict[str, Any]] = next(table["rows"] for table in tables if table["key"] == key)

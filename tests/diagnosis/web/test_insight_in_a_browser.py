@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.core.management import call_command
 from playwright.sync_api import BrowserContext, expect
 from pytest_django.live_server_helper import LiveServer
@@ -22,7 +22,7 @@ SAMPLE = Path(__file__).parents[3] / "diagnosis" / "demo" / "references"
 
 
 def test_insight_as_charts_tables_and_files(live_server: LiveServer, browser_context: BrowserContext) -> None:
-    cache.clear()
+    caches["figures"].clear()
     service = factories.service("Skin Centre North")
     reader = factories.dermatologist(service)
     clinics = [factories.organisation() for _ in range(2)]
