@@ -207,6 +207,7 @@ def test_a_slow_upload_may_take_as_long_as_it_moves(slow: tuple[Phone, list[str]
         uploaded = phone.page.evaluate(UPLOADED)
         phone.page.clock.fast_forward(50_000)
         phone.until(f"{UPLOADED} > {uploaded}")
+    assert len(uploads) == 1
     assert phone.page.evaluate("reads") == 0
     line.pause = 0
     wait_until_sent(phone)
