@@ -431,10 +431,12 @@ def test_a_refused_case_of_an_earlier_pin_says_that_it_cannot_be_mended_and_can_
     assert phone.unsent() == 0
 
 
-def test_a_case_from_a_clock_that_was_ahead_is_taken_once_the_clock_is_set(phone: Phone) -> None:
-    page, before, now = phone.page, cases(phone), datetime.now(UTC)
-    phone.context.set_offline(True)
+def test_a_case_from_a_clock_that_was_ahead_is_taken_once_the_clock_is_set(new_phone: Callable[..., Phone]) -> None:
+    phone, now = new_phone(), datetime.now(UTC)
+    page, before = phone.page, cases(phone)
     page.clock.install(time=now + timedelta(hours=2))
+    phone.begin()
+    phone.context.set_offline(True)
     phone.to_review(PHOTOGRAPH)
     phone.submit()
     expect(page.locator("#unsent-count")).to_have_text("Unsent: 1")
@@ -443,6 +445,9 @@ def test_a_case_from_a_clock_that_was_ahead_is_taken_once_the_clock_is_set(phone
     assert cases(phone) == before
 
     page.clock.set_system_time(now)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#unlock")).to_be_visible()  # as after any long while
+    phone.unlock()
     page.locator("#unsent-list .primary").click()
     phone.submit()
     expect(page.locator("#verdict-words")).to_be_visible()
