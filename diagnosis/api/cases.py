@@ -18,6 +18,7 @@ from diagnosis.api import image_links
 from diagnosis.api.access import Access, clinics_of, signed_in
 from diagnosis.api.case_documents import CaseDocument, CaseSummaryDocument, poll_after_ms
 from diagnosis.api.examples import EXAMPLE_ANSWERED, EXAMPLE_SUMMARY, EXAMPLE_WAITING
+from diagnosis.api.fields import MomentFilter
 from diagnosis.api.pagination import NewestSubmissionFirst, refuse_unknown_parameters
 from diagnosis.api.parsers import SubmissionParser
 from diagnosis.api.reused import Reused
@@ -37,9 +38,9 @@ class CaseFilter(django_filters.FilterSet):  # type: ignore[misc]
     patient = django_filters.UUIDFilter(field_name="patient_id")
     lesion = django_filters.UUIDFilter(field_name="lesion_id")
     anatom_site_general = django_filters.ChoiceFilter(choices=AnatomicalSite.choices)
-    submitted_after = django_filters.IsoDateTimeFilter(field_name="submitted_at", lookup_expr="gte")
-    submitted_before = django_filters.IsoDateTimeFilter(field_name="submitted_at", lookup_expr="lt")
-    answered_after = django_filters.IsoDateTimeFilter(field_name="analysis__finished_at", lookup_expr="gte")
+    submitted_after = MomentFilter(field_name="submitted_at", lookup_expr="gte")
+    submitted_before = MomentFilter(field_name="submitted_at", lookup_expr="lt")
+    answered_after = MomentFilter(field_name="analysis__finished_at", lookup_expr="gte")
     risk_min = django_filters.NumberFilter(
         field_name="analysis__malignancy_risk", lookup_expr="gte", min_value=0, max_value=1
     )

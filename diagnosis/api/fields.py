@@ -1,10 +1,13 @@
 """Building blocks of what the API reads: objects without unknown names, true booleans, times with an offset."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import django_filters
+from django import forms
+from django_filters.fields import IsoDateTimeField
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from rest_framework import serializers
 
@@ -56,6 +59,24 @@ class Moment(serializers.DateTimeField):
                 "the offset from UTC is missing, as in 2026-11-23T09:30:00Z", code="offset_missing"
             )
         return super().enforce_timezone(value)
+
+
+class _Instant(IsoDateTimeField):  # type: ignore[misc]
+    """A time in ISO 8601, in UTC: PostgreSQL knows no offset as long as some that ISO 8601 allows."""
+
+    def clean(self, value: Any) -> datetime | None:
+        """The time, or nothing where none was given."""
+        found: datetime | None = super().clean(value)
+        try:
+            return found and found.astimezone(UTC)
+        except OverflowError as error:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):  # type: ignore[misc]
+    """Lists by a time in ISO 8601."""
+
+    field_class = _Instant
 
 
 class NewOrKnown(serializers.Field[Any, Any, Any, Any]):

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -59,8 +59,8 @@ class NewestFirst(BasePagination):
             time_text, _, id_text = text.partition("|")
             time, pk = parse_datetime(time_text), self.id_type(id_text)
             if time is not None and time.tzinfo is not None:
-                return time, pk
-        except (ValueError, binascii.Error):
+                return time.astimezone(UTC), pk  # PostgreSQL does not know every offset
+        except (ValueError, OverflowError, binascii.Error):
             pass
         raise Problem(400, "invalid_cursor", "the cursor is not one of this list; start without one", field="cursor")
 

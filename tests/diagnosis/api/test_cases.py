@@ -1,8 +1,10 @@
 """What a case shows at each stage, how cheaply it is polled, and how cases are listed, filtered and paged."""
 
+import base64
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -289,6 +291,8 @@ def test_answers_since_a_time_are_found_page_by_page_however_old_their_cases(api
         ("risk_max", "high"),
         ("submitted_after", "yesterday"),
         ("answered_after", "yesterday"),
+        ("submitted_after", "0001-01-01T00:00:00+01:00"),
+        ("submitted_before", "9999-12-31T23:59:59-01:00"),
         ("anatom_site_general", "elbow"),
         ("patinet", "x"),
         ("page_size", "0"),
@@ -297,12 +301,23 @@ def test_answers_since_a_time_are_found_page_by_page_however_old_their_cases(api
         ("cursor", "nonsense"),
         ("cursor", "MjAyNnwx"),
         ("cursor", "\x00"),
+        ("cursor", base64.urlsafe_b64encode(f"0001-01-01T00:00:00+01:00|{UUID(int=0)}".encode()).decode()),
     ],
 )
 def test_a_filter_that_cannot_be_is_refused_by_name(api: ApiClient, parameter: str, value: str) -> None:
     response = api.get(f"{CASES}?{urlencode({parameter: value})}")
     assert response.status_code == 400, response.content
     assert [fault["field"] for fault in response.json()["errors"]] == [parameter]
+
+
+@pytest.mark.parametrize("moment", ["0530-05-19T12:10:07-22:07", "2026-11-28T09:30:00+23:59", "0001-01-01T00:00:00Z"])
+def test_a_time_with_any_offset_is_understood(api: ApiClient, clinician: User, moment: str) -> None:
+    case = factories.case(clinician)
+    cursor = base64.urlsafe_b64encode(f"9999-12-31T00:00:00+23:59|{UUID(int=0)}".encode()).decode()
+    for parameters in ({"submitted_after": moment}, {"cursor": cursor}):
+        assert [found["id"] for found in api.get(f"{CASES}?{urlencode(parameters)}").json()["results"]] == [
+            str(case.pk)
+        ]
 
 
 def test_pages_hold_every_case_once_also_where_times_are_equal(api: ApiClient, clinician: User) -> None:
