@@ -7,20 +7,25 @@ const GUIDES = {
   dermoscopic: '<circle cx="50" cy="50" r="38"/><path d="M50 44v12M44 50h12"/>',
 };
 
-let asking = false;
+/** The wait for leave to use the camera, and whether the screen that asked is still there. */
+let asking = null;
 
 /** Let a person take a photograph: a Blob, or null where they closed it. Throws where no camera can be had. */
 export async function takePhotograph(kind) {
   if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("no camera", "NotFoundError");
   if (asking) return null; // a second tap, while the first waits for leave
-  asking = true;
+  const ask = asking = { wanted: true };
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({
       audio: false, video: { facingMode: { ideal: "environment" }, width: { ideal: 2560 }, height: { ideal: 1920 } },
     });
   } finally {
-    asking = false;
+    asking = null;
+  }
+  if (!ask.wanted) {
+    stop(stream);
+    return null;
   }
   const dialog = $("#camera");
   const video = $("#camera-video");
@@ -37,14 +42,17 @@ export async function takePhotograph(kind) {
     $("#shutter").onclick = () => settle(frame(video));
     return await taken;
   } finally {
-    stream.getTracks().forEach((track) => track.stop());
+    stop(stream);
     video.srcObject = null;
     dialog.close();
   }
 }
 
-/** As if the person had closed it: where the app is locked, or another screen opened, under it. */
+const stop = (stream) => stream.getTracks().forEach((track) => track.stop());
+
+/** As if the person had closed it: where the app is locked, or another screen opened, under it or before it opened. */
 export function closeCamera() {
+  if (asking) asking.wanted = false;
   if ($("#camera").open) $("[data-close]", $("#camera")).click();
 }
 

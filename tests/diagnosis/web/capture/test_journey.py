@@ -350,6 +350,22 @@ def test_a_second_tap_while_the_camera_is_asked_for_opens_no_second_one(phone: P
     assert page.evaluate(states) == ["ended"]
 
 
+@pytest.mark.parametrize("left", ["for another screen", "behind the lock"])
+def test_a_camera_that_is_allowed_too_late_opens_over_nothing(phone: Phone, left: str) -> None:
+    to_photographs(phone)
+    page = phone.page
+    page.evaluate(ASKS_FIRST)
+    page.locator("[data-kind=close_up] [data-live]").click()
+    if left == "behind the lock":
+        phone.lock()
+    else:
+        page.evaluate("location.hash = '#/home'")
+        expect(page.locator("#greeting")).to_be_visible()
+    page.evaluate("allow()")
+    phone.until("streams.length === 1 && streams[0].getTracks().every((track) => track.readyState === 'ended')")
+    expect(page.locator("#camera")).to_be_hidden()
+
+
 #: A phone that opens no photograph before it is told to: `release()`.
 SLOW = """() => {
   const open = window.createImageBitmap;
