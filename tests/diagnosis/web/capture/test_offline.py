@@ -320,8 +320,8 @@ def test_the_next_person_on_a_phone_chooses_a_pin_and_sends_nothing_of_the_one_b
     phone.to_review(PHOTOGRAPH)
     phone.submit()
     expect(page.locator("#unsent-count")).to_have_text("Unsent: 1")
-    page.goto("about:blank")
     phone.context.clear_cookies(name="sessionid")
+    page.goto("about:blank")  # which ends the browser's being offline for the page that is left
     phone.context.set_offline(False)
 
     held = Held(phone, "me/")
@@ -479,9 +479,11 @@ def test_signing_out_warns_of_unsent_cases_and_leaves_nothing(phone: Phone) -> N
 
 
 def begin_a_case(phone: Phone) -> None:
+    """A case with a patient, kept on the phone."""
     phone.new_case()
     phone.new_patient()
     expect(phone.page.locator("#consent-parts")).to_be_visible()
+    eventually("the draft is kept", lambda: "[drafts]" in phone.memory())
 
 
 def test_signing_out_warns_of_begun_cases_also_where_the_pin_was_forgotten(phone: Phone) -> None:
