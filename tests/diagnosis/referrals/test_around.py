@@ -173,6 +173,10 @@ def answered_with(clinician: User, reader: User, plan: Plan) -> Referral:
     return Referral.objects.get(pk=referral.pk)
 
 
+#: Plans after which an outcome is waited for.
+WAITED_FOR = (Plan.OBSERVE, Plan.SEE_IN_PERSON, Plan.BIOPSY, Plan.EXCISE, Plan.URGENT)
+
+
 class TestOutcomes:
     def test_histology_counts_before_follow_up_and_a_correction_before_what_it_corrects(self, clinician: User) -> None:
         lesion = factories.case(clinician).lesion
@@ -201,16 +205,21 @@ class TestOutcomes:
         record_outcome(user=clinician, new=NewOutcome(lesion, "histology", "nevus", referral.sent_at.date()))
         assert awaited(clinician) == []
 
-    @pytest.mark.parametrize("plan", [Plan.OBSERVE, Plan.SEE_IN_PERSON, Plan.BIOPSY, Plan.EXCISE, Plan.URGENT])
+    @pytest.mark.parametrize(
+        ("plan", "kind", "ends"),
+        [
+            *((plan, "histology", True) for plan in WAITED_FOR),
+            *((plan, "follow_up", plan in {Plan.OBSERVE, Plan.SEE_IN_PERSON}) for plan in WAITED_FOR),
+        ],
+    )
     def test_clinical_follow_up_ends_a_wait_only_where_no_histology_is_planned(
-        self, clinician: User, reader: User, plan: Plan
+        self, clinician: User, reader: User, plan: Plan, kind: str, ends: bool
     ) -> None:
         referral = answered_with(clinician, reader, plan)
+        assert awaited(clinician) == [referral]
         today = timezone.now().date()
-        for kind in ("follow_up", "histology"):
-            until_histology = kind == "follow_up" and plan in {Plan.BIOPSY, Plan.EXCISE, Plan.URGENT}
-            record_outcome(user=clinician, new=NewOutcome(referral.case.lesion_id, kind, "nevus", today))
-            assert awaited(clinician) == ([referral] if until_histology else [])
+        record_outcome(user=clinician, new=NewOutcome(referral.case.lesion_id, kind, "nevus", today))
+        assert (awaited(clinician) == []) is ends
 
     def test_an_amended_plan_ends_the_wait_for_histology_that_will_not_come(
         self, clinician: User, reader: User
