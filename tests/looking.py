@@ -58,18 +58,20 @@ def barriers(page: Page, *, known: tuple[str, ...] = ()) -> list[str]:
 
 def look(page: Page, name: str) -> None:
     """No barrier and no sideways scrolling on a phone and at a desk, in the language that the page is in."""
+    page.wait_for_load_state()  # a link that was followed may have brought only its first lines
     for width, height in (PHONE, DESK):
         page.set_viewport_size({"width": width, "height": height})
         if folder := os.environ.get("SHOTS"):
             for theme in in_each_theme(page):
                 page.screenshot(path=Path(folder) / f"{name}-{theme}-{width}.png", full_page=True)
-        assert barriers(page) == [], f"{name} at {width} px"
+        found = barriers(page)
+        assert found == [], f"{name} at {width} px: {found}"
 
 
 def look_everywhere(page: Page, name: str) -> None:
     """The same in both languages; for a page that is still there with another."""
     for language in ("ar", "en-gb"):
-        page.evaluate("language => document.querySelector(`.app-menu button[value=${language}]`).click()", language)
+        page.locator(f".app-menu button[value={language}]").dispatch_event("click")  # it waits for the menu, shut or not
         expect(page.locator("html")).to_have_attribute("lang", language)
         page.wait_for_load_state("networkidle")
         look(page, f"{name}-{language}")
