@@ -18,6 +18,7 @@ export function pickers() {
       if (words.length) { select.value = sure ? sure.value : ""; mark(); }
     });
     search.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); select.focus(); } });
+    if (search.value) search.dispatchEvent(new Event("input")); // written before this ran
     mark();
   }
 }

@@ -94,6 +94,10 @@ export function viewer(root) {
     compare.selectedIndex = (compare.selectedIndex + 1) % compare.options.length;
     compare.dispatchEvent(new Event("change"));
   }
+  // What was set before this ran, or what the browser kept over a reload, is what is seen.
+  light();
+  overlay();
+  if (compare?.value) compare.dispatchEvent(new Event("change"));
   function brighten(by) { brightness.value = Number(brightness.value) + by; light(); }
   return { toggle, step, brighten, compare: next, fit: () => { glide(true); fit(); }, zoom: (factor) => { glide(true); zoom(factor); } };
 }
