@@ -1,5 +1,6 @@
 """Plain words for what the network and the clinical rule concluded; every sentence about a result comes from here."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from django.utils.functional import Promise
@@ -45,6 +46,45 @@ NOTICES: Final[dict[str, Promise]] = {
     Notice.NOT_MEASURED_ON_CHILDREN: gettext_lazy("Never measured on children."),
 }
 
+
+@dataclass(frozen=True)
+class Reason:
+    """Why the network has no answer, and what the clinician can do about it."""
+
+    what: Promise | str
+    way_out: Promise | str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.way_out}".strip()
+
+
+ASK_AGAIN: Final = gettext_lazy("Ask again, or refer.")
+REASONS: Final[dict[str, Reason]] = {
+    "no_consent": Reason(gettext_lazy("The patient has not agreed to the analysis.")),
+    "consent_withdrawn": Reason(gettext_lazy("The patient withdrew the consent before the network had answered.")),
+    "consent_expired": Reason(gettext_lazy("The patient’s consent ended before the network had answered.")),
+    "overview_only": Reason(
+        gettext_lazy("Only an overview was sent."),
+        gettext_lazy("Add a close-up or a dermoscopic photograph, or refer."),
+    ),
+    "poor_image": Reason(
+        gettext_lazy("The photographs are not good enough to be read."), gettext_lazy("Take them again, or refer.")
+    ),
+    "unlike_training_data": Reason(
+        gettext_lazy("The photographs are unlike anything that the network was trained on.")
+    ),
+    "worker_lost": Reason(
+        gettext_lazy("The program that reads the photographs stopped each time it tried."), ASK_AGAIN
+    ),
+    "reading_failed": Reason(gettext_lazy("The network could not read the photographs."), ASK_AGAIN),
+    "photograph_damaged": Reason(
+        gettext_lazy("A stored photograph is damaged and cannot be opened."), gettext_lazy("Take it again, or refer.")
+    ),
+    "store_unavailable": Reason(gettext_lazy("The stored photographs could not be fetched."), ASK_AGAIN),
+    "network_unavailable": Reason(gettext_lazy("The network could not be loaded."), ASK_AGAIN),
+    "patient_erased": Reason(gettext_lazy("The patient was erased.")),
+}
+
 #: The weighted 7-point checklist, as its answers are read.
 CHECKLIST: Final[dict[str, Promise]] = {
     "change_in_size": gettext_lazy("Change in size"),
@@ -76,22 +116,25 @@ def statement(analysis: Analysis) -> str:
                 *_what_the_network_says(analysis),
                 *(str(NOTICES[notice]) for notice in analysis.notices if notice in NOTICES),
             ]
-        case AnalysisState.ABSTAINED:
+        case AnalysisState.ABSTAINED | AnalysisState.FAILED:
             sentences = [
                 gettext("No AI result: human review."),
-                analysis.reason_text,
+                str(why_none(analysis)),
                 *_what_the_rule_says(analysis),
             ]
-        case AnalysisState.FAILED:
-            sentences = [gettext("No AI result: human review."), analysis.reason_text, *_what_the_rule_says(analysis)]
         case AnalysisState.NOT_REQUESTED:
-            sentences = [gettext("The network was not asked."), analysis.reason_text, *_what_the_rule_says(analysis)]
+            sentences = [gettext("The network was not asked."), str(why_none(analysis)), *_what_the_rule_says(analysis)]
         case _:
             sentences = [
                 gettext("The network has not answered yet. If you are worried, do not wait for it: refer."),
                 *_what_the_rule_says(analysis),
             ]
     return " ".join(sentence for sentence in [*sentences, str(SUPPORT)] if sentence)
+
+
+def why_none(analysis: Analysis) -> Reason:
+    """Why an analysis without an answer has none; in the language of now, but for a reason of an older platform."""
+    return REASONS.get(analysis.reason) or Reason(analysis.reason_text)
 
 
 def _what_the_rule_says(analysis: Analysis) -> list[str]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.classifier.recommendation import Level
 from diagnosis.models import CloseReason, Urgency
+from diagnosis.services.wording import REASONS
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,10 @@ TEXTS: Final[dict[str, Promise]] = {
     "patient_offline": _(
         "No network, so the patient cannot be looked up. If the number is known to the server, you can say so later."
     ),
+    "patient_not_looked_up": _(
+        "The server does not answer, so the patient cannot be looked up. If the number is known to it, you can say so "
+        "later."
+    ),
     "name_and_birth_missing": _("Enter the whole name and the birth date."),
     "nobody_by_name": _("Your clinic has no patient with this name and birth date."),
     "new_by_name": _("Nobody has this name and birth date yet. Enter the record number above for a new patient."),
@@ -266,18 +272,7 @@ TEXTS: Final[dict[str, Promise]] = {
     "from network": _("Decided by the network."),
     "from clinical": _("Decided by the clinical rule, which the network cannot lower."),
     "from both": _("Clinical rule and network agree."),
-    "reason no_consent": _("The patient has not agreed to the analysis."),
-    "reason consent_withdrawn": _("The patient withdrew the consent before the network had answered."),
-    "reason consent_expired": _("The patient’s consent ended before the network had answered."),
-    "reason overview_only": _("Only an overview was sent. Add a close-up or a dermoscopic photograph, or refer."),
-    "reason poor_image": _("The photographs are not good enough to be read. Take them again, or refer."),
-    "reason unlike_training_data": _("The photographs are unlike anything that the network was trained on."),
-    "reason worker_lost": _("The program that reads the photographs stopped each time it tried. Ask again, or refer."),
-    "reason reading_failed": _("The network could not read the photographs. Ask again, or refer."),
-    "reason photograph_damaged": _("A stored photograph is damaged and cannot be opened. Take it again, or refer."),
-    "reason store_unavailable": _("The stored photographs could not be fetched. Ask again, or refer."),
-    "reason network_unavailable": _("The network could not be loaded. Ask again, or refer."),
-    "reason patient_erased": _("The patient was erased."),
+    **{f"reason {code}": format_lazy("{}", reason) for code, reason in REASONS.items()},
     "less_than_1": _("less than 1%"),
     "more_than_99": _("more than 99%"),
     "risk": _("Risk of a malignant or pre-malignant lesion: {risk}"),

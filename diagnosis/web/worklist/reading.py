@@ -17,7 +17,7 @@ from diagnosis.models.cases import CHECKLIST_POINTS, ImageKind
 from diagnosis.models.diagnosis_names import class_name, levels_of
 from diagnosis.services.first_reads import asked_opinion, own_read, sees_other_reads
 from diagnosis.services.referral_states import Who, parts_of, person
-from diagnosis.services.wording import CHECKLIST, DECIDERS, NOTICES, RECOMMENDATIONS, per_cent
+from diagnosis.services.wording import CHECKLIST, DECIDERS, NOTICES, RECOMMENDATIONS, per_cent, why_none
 from skincare.accounts.models import User
 
 #: One press each: what most referrals turn out to be.
@@ -152,7 +152,7 @@ def network_words(analysis: Analysis) -> dict[str, object]:
         "style": LEVEL_STYLES.get(Level(analysis.recommendation), "review") if analysis.recommendation else "review",
         "recommendation": str(RECOMMENDATIONS.get(analysis.recommendation, "")),
         "decider": decider,
-        "reason": analysis.reason_text,
+        "reason": str(why_none(analysis).what),
         "risk": per_cent(analysis.malignancy_risk or 0.0) if answered else "",
         "bars": [
             {

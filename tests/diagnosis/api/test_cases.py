@@ -11,10 +11,10 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from diagnosis.api import image_links
-from diagnosis.classifier.recommendation import Decider, Level, Notice
+from diagnosis.classifier.recommendation import AbstentionReason, Decider, Level, Notice
 from diagnosis.models import Analysis, AnalysisState, Case, Suspicion
 from diagnosis.services import wording
-from diagnosis.services.analysis_queue import answer, claim, give_back
+from diagnosis.services.analysis_queue import FAULTS, answer, claim, give_back
 from diagnosis.services.submission import ClinicalData
 from skincare.accounts.models import User
 from skincare.audit.models import AuditEvent
@@ -116,7 +116,9 @@ def test_an_abstention_shows_its_reason_and_no_numbers(api: ApiClient, clinician
 
     analysis = shown["analysis"]
     assert (shown["state"], analysis["reason"]) == ("human_review", "poor_image")
-    assert analysis["statement"].startswith("No AI result: human review. The photograph is blurred.")
+    assert analysis["statement"].startswith(
+        "No AI result: human review. The photographs are not good enough to be read. Take them again, or refer."
+    )
     assert (analysis["recommendation"], analysis["decided_by"]) == ("human_review", "abstention")
     for name in ("probabilities", "malignancy_risk", "predicted", "deciding_image", "map"):
         assert analysis[name] is None
@@ -126,6 +128,15 @@ def test_every_conclusion_has_words() -> None:
     assert set(wording.RECOMMENDATIONS) == set(Level)
     assert set(wording.DECIDERS) == set(Decider)
     assert set(wording.NOTICES) == set(Notice)
+    assert set(wording.REASONS) == {
+        *AbstentionReason, *FAULTS, "no_consent", "consent_withdrawn", "consent_expired", "patient_erased",
+    }  # fmt: skip
+
+
+def test_a_reason_of_an_older_platform_is_said_as_it_was(clinician: User) -> None:
+    analysis = factories.case(clinician).analysis
+    analysis.state, analysis.reason, analysis.reason_text = AnalysisState.FAILED, "of_old", "It could not be read."
+    assert wording.statement(analysis).startswith("No AI result: human review. It could not be read.")
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from django.utils import translation
+from django.utils import timezone, translation
 
-from diagnosis.models import Notification, NotificationPreference, ServicePolicy
+from diagnosis.models import AnalysisState, Notification, NotificationPreference, ServicePolicy
 from diagnosis.services.referrals import accept_referral
 from diagnosis.services.service_policies import HOURS
 from skincare.accounts.models import Organisation, User
@@ -52,6 +52,20 @@ class TestInArabic:
         assert re.search(r'value="nevus" data-words="[^"]*وحمة[^"]*nevus', page)
         row = browser.get("/api/v1/diagnoses/").json()[3]
         assert (row["code"], row["name"], row["levels"][-1]) == ("nevus", "وحمة", "Nevus")
+
+    def test_why_the_network_has_no_answer_is_said_in_the_users_language(self, clinician: User, reader: User) -> None:
+        referral = factories.accepted_referral(clinician, reader)
+        analysis = referral.case.analysis
+        analysis.state, analysis.finished_at = AnalysisState.FAILED, timezone.now()
+        analysis.reason = "photograph_damaged"
+        analysis.reason_text = "A stored photograph is damaged. Tried 3 times."
+        analysis.save()
+        read(reader, referral)
+        browser = browser_of(reader)
+        browser.post("/appearance/", {"language": "ar"})
+        page = browser.get(f"/worklist/{referral.pk}/").content.decode()
+        assert "إحدى الصور المحفوظة تالفة ولا يمكن فتحها." in page
+        assert "Tried 3 times" not in page
 
     def test_what_is_refused_is_said_in_the_users_language(self, lead: User, service: Organisation) -> None:
         browser = browser_of(lead)
