@@ -71,7 +71,7 @@ def look(page: Page, name: str) -> None:
 def look_everywhere(page: Page, name: str) -> None:
     """The same in both languages; for a page that is still there with another."""
     for language in ("ar", "en-gb"):
-        page.locator(f".app-menu button[value={language}]").dispatch_event("click")  # it waits for the menu, shut or not
+        page.locator(f".app-menu button[value={language}]").dispatch_event("click")  # shut or not
         expect(page.locator("html")).to_have_attribute("lang", language)
         page.wait_for_load_state("networkidle")
         look(page, f"{name}-{language}")

@@ -113,6 +113,7 @@ def test_from_the_clinic_to_the_answer_and_back(rooms: Rooms, new_phone: Callabl
     page.keyboard.press("Escape")
     page.keyboard.press("s")
     expect(page.get_by_text("Signed by Ingrid Solberg")).to_be_visible()
+    page.wait_for_load_state()  # a download that begins before ends the page's own coming
     for link in ("Letter to the clinician (PDF)", "Patient's leaflet (PDF)"):
         with page.expect_download() as download:
             page.get_by_role("link", name=link).click()
