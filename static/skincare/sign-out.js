@@ -1,13 +1,12 @@
 /* Signing out on a page beside the phone app: what the app keeps on this device for whoever signs out is deleted too, and
    where cases would be lost with it they are warned first, as in the app. */
-import { onlyHere, read, wipe } from "./capture/store.js";
+import { onlyHere, wipe } from "./capture/store.js";
 
 /** Empty the device of what is this user's; false where they rather keep it. */
 async function emptied({ user, warning }) {
-  if ((await read("device", "me"))?.user !== user) return true;
-  const number = await onlyHere();
+  const number = await onlyHere(user);
   if (number && !confirm(warning.replace("{number}", number))) return false;
-  await wipe();
+  await wipe(user);
   return true;
 }
 

@@ -272,7 +272,7 @@ async function leaving(way) {
   $("#menu-error").textContent = "";
   leave = way;
   await keep();
-  const number = await store.onlyHere();
+  const number = await store.onlyHere(who.me.user);
   if (!number) { await way(); return; }
   $("#menu").close();
   $("#sign-out-text").textContent = t("sign_out_unsent", { number });
@@ -319,7 +319,7 @@ async function signOutEverywhere() {
 async function empty(owed) {
   drafts.close();
   vault.lock();
-  await store.wipe(owed);
+  await store.wipe(who.me.user, owed);
   location.replace(owed ? location.pathname : configuration.urls.signIn);
 }
 
@@ -386,13 +386,7 @@ async function enter() {
       return;
     }
   }
-  const owner = await vault.owner();
-  if (owner === "") await vault.adopt(who.me.user); // its PIN was chosen before this phone knew whose it is
-  else if (owner !== undefined && owner !== who.me.user) {
-    // Another person's phone until now: what they had begun opens with their PIN only, so it is of no use here.
-    for (const row of await store.readAll("drafts")) if (row.state === "editing") await store.forget(row.id, { envelope: false });
-    await store.remove("device", "vault");
-  }
+  await vault.belongsTo(who.me.user);
   store.persist();
   if (!(await vault.exists())) { screen("set-pin"); performance.mark("interactive"); await lock.choosePin(); }
   else { screen("lock"); performance.mark("interactive"); await opened(); }

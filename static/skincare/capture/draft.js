@@ -51,7 +51,7 @@ function inTurn(work) {
   return saving;
 }
 
-const sealed = async (object, key) => ({ id: object.id, updated: Date.now(), state: object.state, ...await vault.sealObject(object, key) });
+const sealed = async (object, key) => ({ id: object.id, author: vault.author(), updated: Date.now(), state: object.state, ...await vault.sealObject(object, key) });
 
 /** A draft's row for when it is on its way, once everything before is kept. */
 export async function rowOnItsWay(finished) {
@@ -70,7 +70,7 @@ export async function load(id) {
   if (draft?.id === id) return draft;
   await save();
   const row = await store.read("drafts", id);
-  if (!row) return null;
+  if (row?.author !== vault.author()) return null;
   draft = await vault.openObject(row);
   photographs.clear();
   for (const shot of draft.shots) {
@@ -80,10 +80,10 @@ export async function load(id) {
   return draft;
 }
 
-/** All drafts that are not on their way, opened, the newest first. */
+/** All of this person's drafts that are not on their way, opened, the newest first. */
 export async function all() {
   await saving.catch(() => {}); // who kept it was told
-  const rows = (await store.readAll("drafts")).filter((row) => row.state === "editing");
+  const rows = (await store.readAll("drafts")).filter((row) => row.state === "editing" && row.author === vault.author());
   const opened = await Promise.all(rows.map((row) => vault.openObject(row)));
   return opened.sort((one, other) => other.created.localeCompare(one.created));
 }

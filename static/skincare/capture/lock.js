@@ -7,6 +7,7 @@ import { me } from "./who.js";
 
 const IDLE_MS = 5 * 60_000;
 const LOOK_MS = 5_000;
+const PIN = /^\d{6}$/;
 let touched = Date.now();
 let onLock = () => {};
 
@@ -44,12 +45,12 @@ export function choosePin() {
     $("#set-pin").onsubmit = async (event) => {
       event.preventDefault();
       const [pin, again] = [$("#new-pin").value, $("#new-pin-again").value];
-      const problem = !/^\d{6}$/.test(pin) ? t("pin_six") : pin !== again ? t("pin_differs")
+      const problem = !PIN.test(pin) ? t("pin_six") : pin !== again ? t("pin_differs")
         : /^(\d)\1*$|012345|123456|234567|345678|456789|987654|654321/.test(pin) ? t("pin_easy") : "";
       $("#set-pin-error").textContent = problem;
       $("#new-pin").setAttribute("aria-invalid", String(Boolean(problem)));
       if (problem) { $("#new-pin").focus(); return; }
-      await vault.create(pin, me.user);
+      await vault.create(pin);
       $("#set-pin").reset();
       resolve();
     };
@@ -70,8 +71,10 @@ export function askPin() {
     $("#unlock").onsubmit = async (event) => {
       event.preventDefault();
       const field = $("#pin");
-      const outcome = await vault.unlock(field.value);
+      const pin = field.value;
       field.value = "";
+      if (!PIN.test(pin)) { $("#unlock-error").textContent = t("pin_six"); field.focus(); return; } // which costs no try
+      const outcome = await vault.unlock(pin);
       if (outcome.state !== "wrong") { resolve(outcome.state); return; }
       $("#unlock-error").textContent = t("pin_wrong", { left: outcome.left });
       field.focus();

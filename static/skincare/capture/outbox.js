@@ -1,5 +1,5 @@
 /* Finished cases on their way to the server: in order, each exactly once, again with back-off until they arrive. */
-import { deliver, NoNetwork, Problem, SignedOut } from "./server.js";
+import { deliver, get, NoNetwork, Problem, SignedOut } from "./server.js";
 import * as store from "./store.js";
 
 const FIRST_PAUSE_MS = 2_000;
@@ -67,13 +67,24 @@ function later(pause) {
   timer = setTimeout(() => flush(), pause);
 }
 
+/** Why it was not taken: what this server cannot open, and another person's session brought, waits for its author's. */
+async function reasonOf(error, { author }) {
+  if (error.code !== "envelope_unreadable") return error;
+  try {
+    return (await get("me/")).id === author ? error : new SignedOut();
+  } catch (unasked) {
+    return unasked;
+  }
+}
+
 async function sendOne(row) {
   try {
     const receipt = await deliver(row.envelope, row.id, (progress) => watchers.forEach((watcher) => watcher(row.id, progress)));
     await store.forget(row.id);
     await tell({ delivered: row.id, receipt });
     return "next";
-  } catch (error) {
+  } catch (refusal) {
+    const error = await reasonOf(refusal, row);
     const attempts = row.attempts + 1;
     if (error instanceof Problem && !error.passing) {
       await store.write("outbox", { ...row, state: "refused", attempts, code: error.code, reason: error.message });

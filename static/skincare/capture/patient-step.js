@@ -51,6 +51,7 @@ $("#find-patient").addEventListener("submit", async (event) => {
     if (!(problem instanceof NoNetwork || problem instanceof Problem)) throw problem;
     if (!here()) return;
     if (problem instanceof NoNetwork) describe(number, t("patient_offline"));
+    else if (problem.status >= 500) describe(number, t("patient_not_looked_up"));
     else error.textContent = problem.message;
   }
 });

@@ -1,6 +1,6 @@
 /* What this phone keeps, in IndexedDB. Nothing of a patient lies here unless it is sealed:
-   device: the PIN's salt and proof, the consent texts, who signed in last, a sign-out that the server does not know of; drafts and photographs: sealed under the PIN's key;
-   outbox: envelopes that only the server can open. */
+   device: each person's PIN (its salt and proof), the consent texts, who signed in last, a sign-out that the server does not know of;
+   drafts and photographs: sealed under the key of the PIN of their author; outbox: envelopes that only the server can open. */
 const NAME = "skincare-capture";
 const STORES = ["device", "drafts", "photographs", "outbox"];
 let opened;
@@ -43,17 +43,40 @@ export async function forget(id, { envelope = true } = {}) {
   });
 }
 
-/** How many cases are nowhere but here: begun, or finished and still to be sent. That much is told without a key. */
-export async function onlyHere() {
-  const begun = (await readAll("drafts")).filter((row) => row.state === "editing");
-  return begun.length + (await readAll("outbox")).length;
+/** Where a person's PIN lies. */
+export const vaultOf = (user) => `vault ${user}`;
+const ofAnother = (user) => (row) => (row.author ?? row.user ?? user) !== user;
+
+/** The one PIN that a phone had, and what was begun under it, are this person's. */
+export async function becomesOneOfMany(vault, user) {
+  const begun = (await readAll("drafts")).filter((row) => row.author === undefined);
+  await transact(["device", "drafts"], "readwrite", (device, drafts) => {
+    device.put({ ...vault, id: vaultOf(user), user });
+    device.delete(vault.id);
+    for (const row of begun) drafts.put({ ...row, author: user });
+  });
 }
 
-/** Empty the phone: after signing out nothing is left but the app itself, and one row of `device` where one is given. */
-export async function wipe(left) {
-  await transact(STORES, "readwrite", (device, ...others) => {
-    [device, ...others].forEach((store) => store.clear());
-    if (left) device.put(left);
+/** How many of a person's cases are nowhere but here: begun, or finished and still to be sent. That much is told without a key. */
+export async function onlyHere(user) {
+  const rows = [...(await readAll("drafts")).filter((row) => row.state === "editing"), ...await readAll("outbox")];
+  return rows.length - rows.filter(ofAnother(user)).length;
+}
+
+/** Empty the phone of one person: after signing out nothing of theirs is left but the app itself, and one row of `device` where
+    one is given. What others began or finished here waits, sealed, for them. */
+export async function wipe(user, left) {
+  const theirs = ofAnother(user);
+  const drafts = new Set((await readAll("drafts")).filter(theirs).map((row) => row.id));
+  const stays = { device: theirs, drafts: theirs, photographs: (row) => drafts.has(row.draft), outbox: theirs };
+  await transact(STORES, "readwrite", (...stores) => {
+    for (const rows of stores) {
+      rows.openCursor().onsuccess = ({ target: { result: cursor } }) => {
+        if (!cursor) { if (left && rows.name === "device") rows.put(left); return; }
+        if (!stays[rows.name](cursor.value)) cursor.delete();
+        cursor.continue();
+      };
+    }
   });
   localStorage.clear();
   sessionStorage.clear();

@@ -16,24 +16,32 @@ async function keyOf(pin, salt) {
     { name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
 }
 
-const vaultOf = () => store.read("device", "vault");
+/** Whose PIN it is: several people may use one phone, each with their own. */
+let person = null;
+export const author = () => person;
+
+export async function belongsTo(user) {
+  person = user;
+  const only = await store.read("device", "vault"); // of a phone that had one PIN for everybody
+  if (only) await store.becomesOneOfMany(only, only.user || user);
+}
+
+const vaultOf = () => store.read("device", store.vaultOf(person));
 export const isOpen = () => key !== null;
 /** The key as it is now, for what is to be sealed also where the app is locked meanwhile. */
 export const keyNow = () => key;
 export const exists = async () => Boolean(await vaultOf());
-export const owner = async () => (await vaultOf())?.user;
-export const adopt = async (user) => store.write("device", { ...await vaultOf(), user });
 export function lock() { key = null; }
 
 const asKey = (raw) => crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"]);
 
-/** Choose a PIN; earlier drafts of this phone, if any, are gone with their key. */
-export async function create(pin, user) {
+/** Choose a PIN; earlier drafts of this person on this phone, if any, are gone with their key. */
+export async function create(pin) {
   const salt = crypto.getRandomValues(new Uint8Array(16));
   const nonce = crypto.getRandomValues(new Uint8Array(12));
   const raw = crypto.getRandomValues(new Uint8Array(32));
   const wrapped = await crypto.subtle.encrypt({ name: "AES-GCM", iv: nonce }, await keyOf(pin, salt), raw);
-  await store.write("device", { id: "vault", user, salt, nonce, wrapped, tries: 0 });
+  await store.write("device", { id: store.vaultOf(person), user: person, salt, nonce, wrapped, tries: 0 });
   key = await asKey(raw);
   raw.fill(0);
 }
@@ -51,8 +59,8 @@ async function tryPin(pin, withKey) {
   } catch {
     const left = MOST_TRIES - vault.tries - 1;
     if (left > 0) return { state: "wrong", left };
-    for (const draft of await store.readAll("drafts")) await store.forget(draft.id, { envelope: false });
-    await store.remove("device", "vault");
+    for (const draft of await store.readAll("drafts")) if (draft.author === person) await store.forget(draft.id, { envelope: false });
+    await store.remove("device", store.vaultOf(person));
     return { state: "gone" };
   }
   await store.write("device", { ...vault, tries: 0 });

@@ -58,21 +58,25 @@ class Phone:
     # --- ways -----------------------------------------------------------------------------------------------------
     def sign_in(self, email: str = "clinician@demo.example") -> None:
         """Through the form, as anybody does."""
-        password = (self.platform.var / "secrets" / "demo-password").read_text().strip()
         self.page.goto(f"{self.base}/sign-in/?next=/capture/")
-        self.page.locator("input[type=email]").fill(email)
-        self.page.locator("input[type=password]").fill(password)
-        self.page.locator("main form [type=submit]").click()
+        self.fill_sign_in(email, self.page)
+
+    def fill_sign_in(self, email: str, page: Page) -> None:
+        """And send it."""
+        password = (self.platform.var / "secrets" / "demo-password").read_text().strip()
+        page.locator("input[type=email]").fill(email)
+        page.locator("input[type=password]").fill(password)
+        page.locator("main form [type=submit]").click()
 
     def signed_out(self) -> None:
         """Wait for the page to sign in; several answers may lead there at once, and the last one counts."""
         expect(self.page).to_have_url(re.compile("/sign-in/"))
         expect(self.page.locator("input[type=email]")).to_be_visible()
 
-    def choose_pin(self) -> None:
+    def choose_pin(self, pin: str = PIN) -> None:
         """The first time on this phone."""
-        self.page.locator("#new-pin").fill(PIN)
-        self.page.locator("#new-pin-again").fill(PIN)
+        self.page.locator("#new-pin").fill(pin)
+        self.page.locator("#new-pin-again").fill(pin)
         self.page.locator("#set-pin .primary").click()
         expect(self.page.locator("#greeting")).to_be_visible()
 
@@ -88,9 +92,9 @@ class Phone:
         self.page.locator("#lock-now").click()
         expect(self.page.locator("#unlock")).to_be_visible()
 
-    def unlock(self) -> None:
+    def unlock(self, pin: str = PIN) -> None:
         """With the PIN."""
-        self.page.locator("#pin").fill(PIN)
+        self.page.locator("#pin").fill(pin)
         self.page.locator("#unlock .primary").click()
 
     # --- steps of a case ------------------------------------------------------------------------------------------

@@ -313,8 +313,11 @@ def test_a_refused_case_is_discarded_where_the_clinician_says_so(phone: Phone) -
 def test_a_refused_case_of_an_earlier_pin_says_that_it_cannot_be_mended_and_can_be_discarded(phone: Phone) -> None:
     page = phone.page
     refused(phone)
-    # As where another person signed in on this phone meanwhile: what was submitted stays, the key is gone.
-    page.evaluate("import('/static/skincare/capture/store.js').then((store) => store.remove('device', 'vault'))")
+    # As after too many wrong PINs: what was submitted stays, the key is gone.
+    page.evaluate(
+        "Promise.all(['store', 'who'].map((name) => import(`/static/skincare/capture/${name}.js`)))"
+        ".then(([store, who]) => store.remove('device', store.vaultOf(who.me.user)))"
+    )
     page.reload()
     page.locator("#new-pin").fill(PIN)
     page.locator("#new-pin-again").fill(PIN)

@@ -229,3 +229,14 @@ def test_the_phones_disk_holds_nothing_of_the_patient(phone: Phone) -> None:
         assert phone.on_disk(*secrets) == []
     finally:
         phone.start()
+
+
+def test_a_patient_can_be_described_while_the_server_does_not_answer(phone: Phone) -> None:
+    page = phone.page
+    phone.context.route("**/patients/look-up/", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
+    phone.new_case()
+    phone.new_patient()
+    expect(page.locator("#consent-parts")).to_be_visible()
+    page.locator("#back").click()
+    page.locator("#find-patient-button").click()
+    expect(page.locator("#new-patient-why")).to_have_text(phone.text("patient_not_looked_up"))

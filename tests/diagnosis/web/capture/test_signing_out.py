@@ -73,9 +73,19 @@ Membership.objects.get_or_create(user=user, organisation=place.organisation, rol
 """
 
 
-def test_the_next_person_on_a_phone_chooses_a_pin_and_sends_nothing_of_the_one_before(phone: Phone) -> None:
-    page, before = phone.page, cases(phone)
+@pytest.fixture
+def colleague(phone: Phone) -> str:
+    """The address of somebody else of the same clinic."""
     phone.platform.command("shell", "-v", "0", "-c", _MAKE_COLLEAGUE)
+    return COLLEAGUE
+
+
+def test_two_people_on_one_phone_have_each_their_own_pin_and_lose_and_send_nothing_of_the_other(
+    phone: Phone, colleague: str
+) -> None:
+    page, before = phone.page, cases(phone)
+    begin_a_case(phone)
+    page.evaluate("location.hash = '#/home'")
     phone.context.set_offline(True)
     phone.to_review(PHOTOGRAPH)
     phone.submit()
@@ -85,40 +95,109 @@ def test_the_next_person_on_a_phone_chooses_a_pin_and_sends_nothing_of_the_one_b
     phone.context.set_offline(False)
 
     held = Held(phone, "me/")
-    phone.sign_in(COLLEAGUE)
+    phone.sign_in(colleague)
     held.wait()
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # what waits is sent now, were it theirs
     held.let_go()
-    phone.choose_pin()
+    phone.choose_pin("918273")
     expect(page.locator("#greeting")).to_contain_text("Omar")
+    expect(page.locator("#drafts .case")).to_have_count(0)
     page.evaluate("location.hash = '#/unsent'")
     expect(page.locator("#unsent-list")).to_contain_text(phone.text("unsent_others"))
     assert cases(phone) == before
+    page.evaluate("location.hash = '#/home'")
+    begin_a_case(phone)
+    page.locator("#open-menu").click()
+    page.locator("#sign-out").click()
+    expect(page.locator("#sign-out-text")).to_contain_text("Cases that have not been sent yet: 1")  # their own
+    page.locator("#sign-out-anyway").click()
+    phone.signed_out()
+    assert phone.unsent() == 1
+
+    phone.sign_in()
+    phone.unlock("918273")
+    expect(page.locator("#unlock-error")).to_contain_text(": 9")
+    phone.unlock()
+    expect(page.locator("#drafts .case")).to_have_count(1)
+    wait_until_sent(phone)
+    assert cases(phone) == before + 1
+    page.locator("#drafts .case").click()
+    expect(page.locator("#consent-parts")).to_be_visible()
+
+
+def test_ten_wrong_pins_of_one_person_destroy_nothing_of_another(phone: Phone, colleague: str) -> None:
+    page = phone.page
+    begin_a_case(phone)
+    phone.context.clear_cookies(name="sessionid")
+    phone.sign_in(colleague)
+    phone.choose_pin("918273")
+    begin_a_case(phone)
+    phone.lock()
+    for slip in ("", "12"):
+        phone.unlock(slip)
+        expect(page.locator("#unlock-error")).to_have_text(phone.text("pin_six"))
+    for left in range(9, 0, -1):
+        phone.unlock()
+        expect(page.locator("#unlock-error")).to_contain_text(f": {left}")
+    phone.unlock()
+    expect(page.locator("#set-pin-error")).to_have_text(phone.text("pin_gone"))
+    phone.choose_pin("918273")
+    expect(page.locator("#drafts .case")).to_have_count(0)
 
     phone.context.clear_cookies(name="sessionid")
     phone.sign_in()
-    phone.choose_pin()
+    expect(page.locator("#lock-text")).to_contain_text("Nadia")  # first it takes them for who was here before
+    phone.unlock()
+    expect(page.locator("#drafts .case")).to_have_count(1)
+
+
+def test_what_was_made_by_one_person_waits_while_another_is_signed_in_beside_the_open_app(
+    phone: Phone, colleague: str
+) -> None:
+    page, before = phone.page, cases(phone)
+    phone.context.route("**/sealed-cases/", lambda route: route.abort())
+    phone.to_review(PHOTOGRAPH)
+    phone.submit()
+    expect(page.locator("#unsent-count")).to_have_text("Unsent: 1")
+    phone.context.clear_cookies(name="sessionid")
+    beside = phone.context.new_page()
+    beside.goto(f"{phone.base}/sign-in/?next=/account/")
+    phone.fill_sign_in(colleague, beside)
+    beside.wait_for_url(f"{phone.base}/account/")
+    phone.context.unroute("**/sealed-cases/")
+
+    page.locator("#send-now").click()
+    expect(page.locator("#unsent-list")).to_contain_text(phone.text("unsent_signed_out"))
+    assert (phone.unsent(), cases(phone)) == (1, before)
+
+    phone.context.clear_cookies(name="sessionid")
+    phone.sign_in()
     wait_until_sent(phone)
     assert cases(phone) == before + 1
 
 
-#: As phones have it whose PIN was chosen while nobody was known.
-OF_NOBODY = """() => new Promise((resolve) => {
+#: As phones have it that had one PIN for everybody, and of whom is not always known.
+ONE_PIN = """(user) => new Promise((resolve) => {
   const open = indexedDB.open("skincare-capture");
   open.onsuccess = () => {
-    const device = open.result.transaction("device", "readwrite").objectStore("device");
-    const get = device.get("vault");
-    get.onsuccess = () => {
-      device.put({ ...get.result, user: "" }).onsuccess = () => { open.result.close(); resolve(); };
+    const changed = open.result.transaction(["device", "drafts"], "readwrite");
+    const [device, drafts] = [changed.objectStore("device"), changed.objectStore("drafts")];
+    device.getAll().onsuccess = ({ target }) => {
+      const vault = target.result.find((row) => row.id.startsWith("vault "));
+      device.delete(vault.id);
+      device.put({ ...vault, id: "vault", user: user ?? vault.user });
     };
+    drafts.getAll().onsuccess = ({ target }) => { for (const { author, ...row } of target.result) drafts.put(row); };
+    changed.oncomplete = () => { open.result.close(); resolve(); };
   };
 })"""
 
 
-def test_what_was_begun_while_nobody_was_known_opens_for_who_knows_the_pin(phone: Phone) -> None:
+@pytest.mark.parametrize("of", [None, ""], ids=["theirs", "nobody's"])
+def test_what_was_begun_while_a_phone_had_one_pin_opens_for_who_knows_it(phone: Phone, of: str | None) -> None:
     begin_a_case(phone)
     phone.lock()
-    phone.page.evaluate(OF_NOBODY)
+    phone.page.evaluate(ONE_PIN, of)
     for _ in range(2):
         phone.page.reload()
         phone.unlock()
