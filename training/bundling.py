@@ -26,6 +26,11 @@ RULES = {
 }
 
 
+def unfinished(target: Path) -> Path:
+    """Where a bundle is made before it stands, whole, in ``target``."""
+    return target.with_name(f"{target.name}.partial")
+
+
 def make_bundle(recipe: Recipe, material: Material, weights: Path, request: dict[str, Any]) -> Path:
     """Make the bundle `request["name"]` in the folder `request["target"]`, all or nothing, from an epoch's `weights`.
 
@@ -36,7 +41,7 @@ def make_bundle(recipe: Recipe, material: Material, weights: Path, request: dict
     except ValueError as problem:
         raise TooFewImages(f"validation cannot choose thresholds: {problem}; give more lesions") from problem
     target = Path(request["target"])
-    partial = target.with_name(target.name + ".partial")
+    partial = unfinished(target)
     shutil.rmtree(partial, ignore_errors=True)
     write_files(partial, candidate.network, candidate.model, candidate.novelty)
     figures = {

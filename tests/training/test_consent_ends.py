@@ -274,6 +274,8 @@ class TestRuns:
         withdrawn(goes, clinician)
         (folder,) = (path for path in Path(learning.settings.TRAINING_ROOT).iterdir())
         made = learning.TrainingRun.objects.get()
+        half_made = Path(learning.settings.BUNDLES_ROOT) / f"{learning.name_of(made)}.partial"
+        (half_made / "weights").mkdir(parents=True)
 
         given: list[bool] = []
 
@@ -288,6 +290,7 @@ class TestRuns:
         learning._learn(made, lambda **message: told.append(message))
         assert given == [False]
         assert not (folder / "epoch01.weights.h5").exists()
+        assert not half_made.exists()
         (said,) = [each["progress"] for each in told if each.get("progress", {}).get("reason")]
         assert said["reason"] == "consent_ended"
         assert AuditEvent.objects.filter(action="training_run.began_anew").count() == 1

@@ -20,6 +20,7 @@ from diagnosis.classifier.bundle import MANIFEST, BundleRefused
 from diagnosis.models import ModelVersion, VersionOrigin, VersionState
 from diagnosis.services.model_versions import NoVersionServes, open_bundle
 from skincare.audit.record import record
+from training.bundling import unfinished
 from training.datasets.frozen import Splits
 from training.datasets.ham10000 import LabelledImages
 from training.datasets.manifest import Entry, Manifest, ManifestUnusable, SplitBy
@@ -232,7 +233,8 @@ def _trained(run: TrainingRun, recipe: Recipe, name: str, target: Path, tell: Te
 
 def _forget(folder: Path, target: Path) -> None:
     """Remove all that was learnt, which holds traces of what may no longer be learnt from."""
-    shutil.rmtree(target, ignore_errors=True)
+    for made in (target, unfinished(target)):
+        shutil.rmtree(made, ignore_errors=True)
     for path in (*folder.glob("*.npz"), *folder.glob("*.weights.h5"), folder / "curve.csv", folder / OPENED):
         path.unlink(missing_ok=True)
 
