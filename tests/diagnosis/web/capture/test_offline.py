@@ -175,9 +175,9 @@ def large(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def slow(new_phone: Callable[..., Phone], line: Line, large: Path) -> tuple[Phone, list[str]]:
-    """A phone whose clock the test moves, about to submit 12 MB over a slow line, and the uploads that it begins.
+    """A phone whose clock only the test moves, about to submit 12 MB over a slow line, and the uploads that it begins.
 
-    Of those the buffers on the way take some 6 MB at once.
+    Of those the buffers on the way take some 6 MB at once, and more only when a third of that has gone.
     """
     phone = new_phone(port=line.port)
     phone.page.add_init_script(LIMIT_BY_THE_CLOCK)
@@ -192,6 +192,8 @@ def slow(new_phone: Callable[..., Phone], line: Line, large: Path) -> tuple[Phon
     phone.history()
     phone.impression()
     line.pause = 0.02
+    later = phone.page.evaluate("Date.now() / 1000 + 30")
+    phone.page.clock.pause_at(datetime.fromtimestamp(later, UTC))
     return phone, uploads
 
 
