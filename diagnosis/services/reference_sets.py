@@ -209,6 +209,12 @@ def unit(embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return np.asarray(embeddings / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
+def cosine_distances(matrix: npt.NDArray[np.floating], own: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Cosine distance, [rows], of each row from an embedding, all of length 1; never below 0, where rounding ends."""
+    found: npt.NDArray[np.float32] = np.maximum(1 - matrix.astype(np.float32) @ own, 0)
+    return found
+
+
 def _scale(matrix: npt.NDArray[np.float16]) -> tuple[float, float, float]:
     """What share of pairs lies nearer: the words for a distance come from here. Of a large set, rows spread evenly."""
     some = matrix[:: -(-len(matrix) // ROWS_FOR_SCALE)].astype(np.float32)
@@ -232,7 +238,7 @@ class Seen:
     def distances(self, own: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Cosine distance, [images], of each from an embedding of length 1."""
         blocks = range(0, len(self.matrix), BLOCK)
-        return np.concatenate([1 - self.matrix[at : at + BLOCK].astype(np.float32) @ own for at in blocks])
+        return np.concatenate([cosine_distances(self.matrix[at : at + BLOCK], own) for at in blocks])
 
 
 def seen_by(version: UUID) -> list[Seen]:

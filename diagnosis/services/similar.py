@@ -37,7 +37,7 @@ from diagnosis.models.service_policies import services_of_dermatologist
 from diagnosis.services.consented import with_consent
 from diagnosis.services.errors import Conflict
 from diagnosis.services.first_reads import show_answer
-from diagnosis.services.reference_sets import Seen, seen_by, unit
+from diagnosis.services.reference_sets import Seen, cosine_distances, seen_by, unit
 from skincare.accounts.models import User
 from skincare.audit.record import record_reads
 from skincare.encryption import SealBroken, unseal
@@ -141,7 +141,7 @@ def similar_cases(*, user: User, referral: Referral) -> SimilarCases:
     scale = sets[0] if sets else None
     newest = _newest_answered(user, referral, analysis.model_version_id)
     opened, matrix = _open(_confirmed(newest[:MOST_OPENED]))
-    distances = 1 - matrix @ own
+    distances = cosine_distances(matrix, own)
     nearest = [(float(distances[row]), *opened[int(row)]) for row in np.argsort(distances, kind="stable")[:MOST_SHOWN]]
     images = _deciding_images([case for _, case, _ in nearest])
     cases = [

@@ -9,6 +9,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from diagnosis.classifier.diagnoses import diagnoses
 from diagnosis.models import ConsentScope, OutcomeKind, ReferenceEmbeddings, ReferenceSet, Referral
@@ -19,7 +22,13 @@ from diagnosis.services.erasure import erase_patient
 from diagnosis.services.errors import Conflict, Refusal
 from diagnosis.services.model_versions import register_shipped
 from diagnosis.services.outcomes import NewOutcome, record_outcome
-from diagnosis.services.reference_sets import import_reference_set, read_folder, see_reference_sets
+from diagnosis.services.reference_sets import (
+    cosine_distances,
+    import_reference_set,
+    read_folder,
+    see_reference_sets,
+    unit,
+)
 from diagnosis.services.similar import How, Nearness, similar_cases
 from diagnosis.services.visits import visits_of
 from skincare.accounts.models import User
@@ -160,6 +169,13 @@ class TestWhich:
         read(reader, waiting)
         with pytest.raises(Conflict, match="no answer"):
             similar_cases(user=reader, referral=waiting)
+
+
+@given(arrays("float32", (9, 64), elements=st.floats(-1, 1, width=32, allow_subnormal=False)))
+def test_nothing_is_nearer_than_the_same(drawn: np.ndarray) -> None:
+    vectors = unit(drawn + np.eye(9, 64, dtype="float32") * 2)  # none of length 0
+    for own in vectors:
+        assert (cosine_distances(vectors, own) >= 0).all()
 
 
 class TestReferenceSets:
