@@ -69,7 +69,7 @@ def test_each_kind_has_its_page_in_both_languages_and_tells_nothing_but_its_numb
     assert (TITLES[status] in shown) == (language == "en")
     assert ('dir="rtl"' in shown) == (language == "ar")
     assert "REQ-7" in shown
-    for word in ("Ada", "20481", "Traceback", "RuntimeError", "OperationalError"):
+    for word in ("Ada Example", "R-20481", "Traceback", "RuntimeError", "OperationalError"):
         assert word not in shown
     assert 'href="/start/"' in shown or 'href="/sign-in/"' in shown
     assert "no-store" in answer["Cache-Control"]
@@ -142,7 +142,7 @@ def test_a_form_that_is_not_this_sites_is_not_taken_and_says_what_to_do() -> Non
     assert answer.status_code == 403
     assert "The form was not taken" in shown
     assert "load the page anew" in shown
-    assert "Ada" not in shown
+    assert "Ada Example" not in shown
 
 
 def test_too_many_attempts_are_answered_with_the_form_and_how_long_to_wait(browser: Client) -> None:
@@ -212,4 +212,4 @@ class TestPrograms:
         assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
         assert answer.json()["code"] == code
         assert answer.json()["request_id"] == answer["X-Request-ID"]
-        assert "Ada" not in answer.content.decode()
+        assert "Ada Example" not in answer.content.decode()

@@ -26,9 +26,17 @@ from tests.diagnosis.api.test_pictures import case_with_a_map
 from tests.diagnosis.referrals.walking import network_answers, read, sign
 
 pytestmark = pytest.mark.django_db
-RISK = 0.37
+RISK = 0.3718281
 #: What would tell a blind reader of the network's answer in the fixture below.
-TELLING = ("37%", "63%", "0.37", "for-tests", "Refer to dermatology", "network&#x27;s answer</h2>", NAMES["mel"] + "<")
+TELLING = (
+    "37%",
+    "63%",
+    str(RISK),
+    "for-tests",
+    "Refer to dermatology",
+    "network&#x27;s answer</h2>",
+    f"{NAMES['mel']}<",
+)
 
 
 def browser_of(user: User) -> Client:
